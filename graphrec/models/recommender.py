@@ -1,0 +1,112 @@
+"""The interface of every recommender."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from typing_extensions import Self
+
+from graphrec.errors import GraphError
+from graphrec.graphs.sampling import BPRSampler
+from graphrec.graphs.schema import num_items, num_users
+
+Ranker = Callable[[Tensor], Tensor]
+
+
+class Recommender(torch.nn.Module):
+    r"""Base class of all recommenders.
+
+    A model keeps only what it derives from the graph it is given; it knows nothing
+    of optimisers or epochs. A subclass sets :attr:`config_class`, a dataclass with
+    every hyper-parameter and the paper's defaults, and gives :meth:`refresh`,
+    :meth:`forward` and :meth:`loss`; one that does not score by a dot product gives
+    :meth:`ranker` and :meth:`rank_history` too.
+
+    Args:
+        data: The graph; only training edges and features may be read.
+        config: An instance of :attr:`config_class`.
+    """
+
+    config_class: ClassVar[type]
+
+    def __init__(self, data: HeteroData, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.num_users = num_users(data)
+        self.num_items = num_items(data)
+
+    @classmethod
+    def from_graph(cls, data: HeteroData, **config: Any) -> Self:
+        r"""Builds the model for :obj:`data`; keywords are fields of the config.
+
+        Raises:
+            GraphError: If a keyword is not a field of the config.
+        """
+        fields = [f.name for f in dataclasses.fields(cls.config_class)]
+        unknown = sorted(set(config) - set(fields))
+        if unknown:
+            raise GraphError(
+                f'{cls.__name__} has no setting {unknown[0]!r} (got {config[unknown[0]]!r}); '
+                f'its settings are {fields}'
+            )
+        return cls(data, cls.config_class(**config))
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether gradient steps apply; closed-form models are ready once built."""
+        return any(p.requires_grad for p in self.parameters())
+
+    def refresh(self, data: HeteroData) -> None:
+        """Rebuilds every structure derived from the graph, after an edit of it. The
+        numbers of users and items stay; parameters are untouched."""
+        raise NotImplementedError(f'{type(self).__name__} does not define refresh()')
+
+    def forward(self) -> dict[str, Tensor]:
+        """Final embeddings ``{'user': [U, d], 'item': [I, d]}``."""
+        raise NotImplementedError(f'{type(self).__name__} has no embeddings')
+
+    def loss(self, batch: Any) -> Tensor:
+        """Scalar training loss of a batch drawn by :meth:`make_sampler`."""
+        raise NotImplementedError(f'{type(self).__name__} is not trained by a loss')
+
+    def make_sampler(self, data: HeteroData, batch_size: int) -> Any:
+        """The sampler that the paper trains with: iterable once an epoch through
+        ``sampler.epoch(generator)``; ``len(sampler)`` batches an epoch."""
+        return BPRSampler(data, batch_size=batch_size)
+
+    def begin_epoch(self, generator: torch.Generator) -> None:
+        """Redraws what the method redraws every epoch (edge dropout, views). All
+        its randomness comes from :obj:`generator`."""
+
+    def ranker(self) -> Ranker:
+        """A function from user numbers :math:`(B)` to scores of all items
+        :math:`(B, I)`, without gradient, for the parameters as they are now; it may
+        return a fresh tensor only, since callers write masks into it."""
+        training = self.training
+        self.eval()
+        with torch.no_grad():
+            z = self.forward()
+        self.train(training)
+        user, item_t = z['user'].detach(), z['item'].detach().t()
+        return lambda index: user[index] @ item_t
+
+    def score(self, user: Tensor, item: Tensor | None = None, query: Any = None) -> Tensor:
+        r"""Scores without gradient: :math:`(B, I)` for users :math:`(B)` without
+        :obj:`item`; with items :math:`(B)` the scores of the pairs :math:`(B)`; with
+        :math:`(B, n)` candidates a user, :math:`(B, n)`."""
+        if query is not None:
+            raise GraphError(f'{type(self).__name__} has no queries (got query={query!r})')
+        scores = self.ranker()(user)
+        if item is None:
+            return scores
+        if item.dim() == 1:
+            return scores.gather(1, item.unsqueeze(1)).squeeze(1)
+        return scores.gather(1, item)
+
+    def rank_history(self, histories: list[Tensor]) -> Tensor:
+        r"""Scores of all items :math:`(n, I)` for :math:`n` people who are not in the
+        graph, each known by the item numbers of a history; nothing is retrained."""
+        raise NotImplementedError(f'{type(self).__name__} cannot serve unknown users')

@@ -1,0 +1,1 @@
+"""Unlearning as graph edits: the room is reserved, and empty in this release."""

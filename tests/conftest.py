@@ -1,0 +1,16 @@
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope='session')
+def data_root() -> Path:
+    """Folder of the real data sets; missing is a failure in CI and a skip elsewhere."""
+    root = Path(os.environ.get('GRAPHREC_DATA', '../shared/data'))
+    if not root.is_dir():
+        message = f'real data sets not found at {root}; set GRAPHREC_DATA'
+        if os.environ.get('CI') == 'true':
+            pytest.fail(message)
+        pytest.skip(message)
+    return root
