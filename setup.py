@@ -6,11 +6,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(
-    r"^__version__ = '([^']+)'$",
-    (HERE / 'graphrec' / 'version.py').read_text('utf-8'),
-    re.MULTILINE,
-).group(1)
+VERSION_FILE = HERE / 'graphrec' / 'version.py'
+VERSION = re.search(r"^__version__ = '(.+)'$", VERSION_FILE.read_text('utf-8'), re.M).group(1)
 
 EXTRAS = {
     'scatter': ['torch-scatter'],  # Source only; see `make scatter`.
@@ -24,7 +21,7 @@ EXTRAS['dev'] = [*EXTRAS['test'], 'ruff', 'mypy']
 setup(
     name='graphrec',
     version=VERSION,
-    description='Graph recommendation on PyTorch Geometric: from a folder of data to served rankings',
+    description='Graph recommendation on PyTorch Geometric, from data to served rankings',
     long_description=(HERE / 'README.md').read_text('utf-8'),
     long_description_content_type='text/markdown',
     license='MIT',
