@@ -1,0 +1,147 @@
+"""ItemKNN: people who have this also have that."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphrec.errors import GraphError
+from graphrec.models.incidence import history_incidence, incidence
+from graphrec.models.recommender import Ranker, Recommender
+
+BLOCK_ENTRIES = 4_000_000  # Similarities held at once while neighbours are chosen.
+SIMILARITIES = ('cosine', 'jaccard')
+
+
+@dataclasses.dataclass(frozen=True)
+class ItemKNNConfig:
+    """Settings of :class:`ItemKNN`.
+
+    Args:
+        k: Neighbours kept for an item.
+        shrinkage: Added to the denominator of a similarity, so that one built on few
+            common users counts less; 0 switches it off.
+        similarity: ``'cosine'`` or ``'jaccard'``.
+    """
+
+    k: int = 100
+    shrinkage: float = 10.0
+    similarity: str = 'cosine'
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise GraphError(f"'k' needs to be at least 1 (got {self.k})")
+        if self.shrinkage < 0:
+            raise GraphError(f"'shrinkage' needs to be 0 or more (got {self.shrinkage})")
+        if self.similarity not in SIMILARITIES:
+            raise GraphError(f"'similarity' is one of {SIMILARITIES} (got {self.similarity!r})")
+
+
+class ItemKNN(Recommender):
+    r"""Item-based nearest neighbours (Sarwar et al., `"Item-based Collaborative
+    Filtering Recommendation Algorithms" <https://doi.org/10.1145/371920.372071>`_,
+    WWW 2001) in the form for one-class data, the plain sum over a person's items
+    (Deshpande and Karypis, `"Item-based Top-N Recommendation Algorithms"
+    <https://doi.org/10.1145/963770.963776>`_, TOIS 2004):
+
+    .. math::
+        s_{ui} = \sum_{j \in \mathcal{H}_u \cap \mathcal{N}_k(i)} w_{ij}, \quad
+        w_{ij} = \frac{c_{ij}}{\sqrt{c_i c_j} + \beta} \text{ (cosine)} \quad
+        \text{or} \quad \frac{c_{ij}}{c_i + c_j - c_{ij} + \beta} \text{ (Jaccard)}
+
+    with :math:`c_{ij}` the number of people who have both items, :math:`c_i` of those
+    who have :math:`i`, :math:`\beta` the shrinkage and :math:`\mathcal{N}_k(i)` the
+    :math:`k` items most similar to :math:`i`, itself excluded, equal ones by number.
+    Similarities are found in blocks of rows and kept sparse: memory grows with
+    :math:`I k`, not :math:`I^2`.
+
+    The products run on the CPU; scores come on the device of the users.
+
+    Args:
+        data: The graph; only its training edges are read.
+        config: The settings.
+    """
+
+    config_class: ClassVar[type] = ItemKNNConfig
+
+    def __init__(self, data: HeteroData, config: ItemKNNConfig) -> None:
+        super().__init__(data, config)
+        self.refresh(data)
+
+    def refresh(self, data: HeteroData) -> None:
+        """Finds all neighbours again."""
+        self.history = incidence(data)
+        self.neighbours = item_neighbours(self.history, self.config)
+        self._weight = self.neighbours.T.tocsr()
+
+    def ranker(self) -> Ranker:
+        """Scores of users :math:`(B)` from the items that they have."""
+        history, weight = self.history, self._weight
+
+        def rank(user: Tensor) -> Tensor:
+            return _dense(history[user.cpu().numpy()] @ weight).to(user.device)
+
+        return rank
+
+    def rank_history(self, histories: list[Tensor]) -> Tensor:
+        """Scores :math:`(n, I)` of people known by their items; all 0 without any."""
+        return _dense(history_incidence(histories, self.num_items) @ self._weight)
+
+    def item_weights(self, item: int) -> Tensor:
+        """What each item :math:`(I)`, had by a person, adds to the score of
+        :obj:`item`: :math:`w_{ij}` for its neighbours, 0 for others."""
+        return _dense(self.neighbours[int(item)])[0]
+
+
+def item_neighbours(history: sparse.csr_matrix, config: ItemKNNConfig) -> sparse.csr_matrix:
+    """Similarities :math:`(I, I)`, float32; row :math:`i` holds the neighbours of
+    :math:`i`, columns sorted."""
+    count = history.shape[1]
+    degree = np.asarray(history.sum(axis=0, dtype=np.float64)).reshape(-1)
+    transposed = history.T.tocsr()
+    step = max(1, BLOCK_ENTRIES // max(count, 1))
+    pointers, columns, values = [np.zeros(1, dtype=np.int64)], [], []
+    for start in range(0, count, step):
+        common = (transposed[start : start + step] @ history).tocsr()
+        common.sort_indices()
+        row = start + np.repeat(np.arange(common.shape[0]), np.diff(common.indptr))
+        value = _similarity(common.data, degree[row], degree[common.indices], config)
+        value[row == common.indices] = 0.0
+        kept = _largest(value, common.indptr, config.k)
+        columns.append(common.indices[kept])
+        values.append(value[kept])
+        pointers.append(np.bincount(row[kept] - start, minlength=common.shape[0]))
+    if not columns:
+        return sparse.csr_matrix((count, count), dtype=np.float32)
+    parts = np.concatenate(values), np.concatenate(columns), np.concatenate(pointers).cumsum()
+    return sparse.csr_matrix(parts, shape=(count, count))
+
+
+def _similarity(
+    common: np.ndarray, left: np.ndarray, right: np.ndarray, config: ItemKNNConfig
+) -> np.ndarray:
+    cosine = config.similarity == 'cosine'
+    base = np.sqrt(left * right) if cosine else left + right - common
+    return (common / (base + config.shrinkage)).astype(np.float32)
+
+
+def _largest(value: np.ndarray, pointer: np.ndarray, k: int) -> np.ndarray:
+    """Positions of the k largest positive values of every row, the first of equals."""
+    keep = value > 0
+    for row in np.flatnonzero(np.diff(pointer) > k):
+        span = slice(pointer[row], pointer[row + 1])
+        part = value[span]
+        limit = np.partition(part, len(part) - k)[len(part) - k]
+        inside = part > limit
+        equal = np.flatnonzero(part == limit)
+        inside[equal[: k - int(inside.sum())]] = True
+        keep[span] &= inside
+    return np.flatnonzero(keep)
+
+
+def _dense(matrix: sparse.csr_matrix) -> Tensor:
+    return torch.from_numpy(matrix.toarray())
