@@ -60,7 +60,7 @@ def train_edges(data: HeteroData) -> Tensor:
     """The training edges :math:`(2, E)`, users in row 0 and items in row 1."""
     if INTERACTS not in data.edge_types:
         raise GraphError(
-            f"the graph has no training edges {INTERACTS} (got edge types "
+            f'the graph has no training edges {INTERACTS} (got edge types '
             f"{data.edge_types}); build it with 'graphrec.load' or 'graphs.from_tables'"
         )
     return data[INTERACTS].edge_index
@@ -94,7 +94,7 @@ def modalities(data: HeteroData) -> list[str]:
     ``x_visual``, sorted."""
     return sorted(
         key.removeprefix(FEATURE_PREFIX)
-        for key in data[ITEM].keys()
+        for key in data[ITEM].to_dict()
         if key.startswith(FEATURE_PREFIX)
     )
 
@@ -180,7 +180,7 @@ def _validate_nodes(data: HeteroData, node_type: str) -> None:
     store = data[node_type]
     count = store.num_nodes
     if count is None:
-        raise GraphError(f"data[{node_type!r}].num_nodes is not set; set it to the number of nodes")
+        raise GraphError(f'data[{node_type!r}].num_nodes is not set; set it to the number of nodes')
     if 'id' in store:
         ids = np.asarray(store.id)
         if len(ids) != count:
@@ -230,11 +230,11 @@ def _validate_edges(data: HeteroData, edge_type: EdgeType) -> None:
                 f'data[{edge_type}].edge_index row {row} runs from {low} to {high}, but '
                 f'there are {data[node_type].num_nodes} {node_type} nodes'
             )
-    if edge_type == INTERACTS or edge_type[1].startswith('holdout_'):
-        if edge_type[0] == USER and edge_type[2] == ITEM:
-            key = edge_index[0] * num_items(data) + edge_index[1]
-            if key.unique().numel() != key.numel():
-                raise GraphError(
-                    f'data[{edge_type}].edge_index holds '
-                    f'{key.numel() - key.unique().numel()} duplicate edges; coalesce it'
-                )
+    held_out = edge_type == holdout(edge_type[1].removeprefix('holdout_'))
+    if edge_type == INTERACTS or held_out:
+        key = edge_index[0] * num_items(data) + edge_index[1]
+        duplicates = key.numel() - key.unique().numel()
+        if duplicates:
+            raise GraphError(
+                f'data[{edge_type}].edge_index holds {duplicates} duplicate edges; coalesce it'
+            )

@@ -10,6 +10,7 @@ from torch_geometric.data import HeteroData
 from typing_extensions import Self
 
 from graphrec.errors import GraphError
+from graphrec.graphs.operators import Operator
 from graphrec.graphs.sampling import BPRSampler
 from graphrec.graphs.schema import num_items, num_users
 
@@ -105,6 +106,16 @@ class Recommender(torch.nn.Module):
         if item.dim() == 1:
             return scores.gather(1, item.unsqueeze(1)).squeeze(1)
         return scores.gather(1, item)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # Operators and index tensors are derived, not registered: move them along.
+        super()._apply(fn, recurse)
+        parameter = next(self.parameters(), None)
+        if parameter is not None:
+            for name, value in vars(self).items():
+                if isinstance(value, (Operator, Tensor)):
+                    setattr(self, name, value.to(parameter.device))
+        return self
 
     def rank_history(self, histories: list[Tensor]) -> Tensor:
         r"""Scores of all items :math:`(n, I)` for :math:`n` people who are not in the

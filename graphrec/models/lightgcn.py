@@ -1,0 +1,199 @@
+"""LightGCN."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch_geometric.data import HeteroData
+
+from graphrec.contrastive.edge_drop import drop_edges
+from graphrec.errors import GraphError
+from graphrec.graphs.operators import Polynomial, Sparse, bipartite_adjacency
+from graphrec.graphs.sampling import BPRBatch
+from graphrec.graphs.schema import train_edges
+from graphrec.models.recommender import Recommender
+
+
+@dataclass(frozen=True)
+class LightGCNConfig:
+    r"""Hyper-parameters of :class:`LightGCN`, with the paper's defaults.
+
+    Attributes:
+        dim: Size of the embeddings.
+        num_layers: :math:`L \geq 0`; 0 is matrix factorisation.
+        layer_weights: :math:`a_0, \ldots, a_L`; uniform :math:`1/(L+1)` if omitted.
+        reg: :math:`\lambda`, weight of the squared norm of the batch's embeddings.
+        edge_dropout: Share of training edges left out, drawn anew every epoch; the
+            rest is renormalised. Serving uses all of them.
+        bf16: Propagate in bfloat16, which moves half the bytes.
+        init_std: Standard deviation of the initial draw.
+        seed: Seed of the initial draw.
+    """
+
+    dim: int = 64
+    num_layers: int = 3
+    layer_weights: tuple[float, ...] | None = None
+    reg: float = 1e-4
+    edge_dropout: float = 0.0
+    bf16: bool = False
+    init_std: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise GraphError(f"'dim' must be at least 1 (got {self.dim})")
+        if self.num_layers < 0:
+            raise GraphError(f"'num_layers' must not be negative (got {self.num_layers})")
+        if self.reg < 0:
+            raise GraphError(f"'reg' must not be negative (got {self.reg})")
+        if not 0 <= self.edge_dropout < 1:
+            raise GraphError(f"'edge_dropout' needs to lie in [0, 1) (got {self.edge_dropout})")
+        if self.layer_weights is not None:
+            if len(self.layer_weights) != self.num_layers + 1:
+                raise GraphError(
+                    f"'layer_weights' has {len(self.layer_weights)} entries, expected "
+                    f'num_layers + 1 = {self.num_layers + 1}'
+                )
+            # A list from JSON or the command line compares equal to the original.
+            object.__setattr__(self, 'layer_weights', tuple(map(float, self.layer_weights)))
+
+
+class LightGCN(Recommender):
+    r"""LightGCN of `"LightGCN: Simplifying and Powering Graph Convolution Network for
+    Recommendation" <https://arxiv.org/abs/2002.02126>`_ (He et al., SIGIR 2020).
+
+    .. math::
+        \mathbf{Z} = \sum_{l=0}^{L} a_l \hat{\mathbf{A}}^l \mathbf{E}, \qquad
+        s_{ui} = \mathbf{z}_u^{\top} \mathbf{z}_i
+
+    .. math::
+        \mathcal{L} = \frac{1}{B} \sum_{(u, i, j)} \Big[ \ln \big(1 +
+        e^{s_{uj} - s_{ui}} \big) + \frac{\lambda}{2} \big( \|\mathbf{e}_u\|^2 +
+        \|\mathbf{e}_i\|^2 + \|\mathbf{e}_j\|^2 \big) \Big]
+
+    with :math:`\hat{\mathbf{A}}` the symmetrically normalised adjacency of the training
+    edges without self-loops (Eqs. 3, 4, 15). The sum of powers is evaluated by Horner's
+    rule, so no layer is stored. A node without edges keeps
+    :math:`a_0 \mathbf{e}`. With :math:`n` negatives a positive their terms are averaged.
+
+    Args:
+        data: The graph; training edges only.
+        config: See :class:`LightGCNConfig`.
+    """
+
+    config_class = LightGCNConfig
+
+    def __init__(self, data: HeteroData, config: LightGCNConfig) -> None:
+        super().__init__(data, config)
+        num_nodes = self.num_users + self.num_items
+        device = train_edges(data).device
+        self.embedding = torch.nn.Parameter(torch.empty(num_nodes, config.dim, device=device))
+        weights = config.layer_weights or (1 / (config.num_layers + 1),) * (config.num_layers + 1)
+        #: :math:`a_0, \ldots, a_L`.
+        self.layer_weights = torch.tensor(weights, device=device)
+        self.reset_parameters()
+        self.refresh(data)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the embeddings anew, from the config's seed unless given a generator."""
+        if generator is None:
+            generator = torch.Generator().manual_seed(self.config.seed)
+        # Drawn on the CPU, so that every device starts from the same numbers.
+        draw = torch.randn(self.embedding.shape, generator=generator)
+        with torch.no_grad():
+            self.embedding.copy_(draw * self.config.init_std)
+
+    def refresh(self, data: HeteroData) -> None:
+        self._edge_index = train_edges(data)
+        self.adjacency = self._operator(self._edge_index)
+        self._propagation = Polynomial(self.adjacency, self.layer_weights.tolist())
+        self._thinned = self._propagation
+
+    def begin_epoch(self, generator: torch.Generator) -> None:
+        if self.config.edge_dropout:
+            kept = drop_edges(self._edge_index, self.config.edge_dropout, generator)
+            self._thinned = Polynomial(self._operator(kept), self._propagation.coefficients)
+
+    def forward(self) -> dict[str, Tensor]:
+        propagation = self._thinned if self.training else self._propagation
+        z = propagation @ self.embedding
+        return {'user': z[: self.num_users], 'item': z[self.num_users :]}
+
+    def loss(self, batch: BPRBatch) -> Tensor:
+        user, pos, neg = batch
+        size, neg = user.numel(), neg.reshape(user.numel(), -1)
+        index = torch.cat([user, pos + self.num_users, neg.reshape(-1) + self.num_users])
+        propagation = self._thinned if self.training else self._propagation
+        # One gather each for final and initial rows: autograd's scatter is dense.
+        z, e = _GatherRows.apply(self.embedding, propagation, index)
+        z_user, z_pos, z_neg = z[:size], z[size : 2 * size], z[2 * size :].view(size, -1, z.size(1))
+        margin = torch.einsum('bnd,bd->bn', z_neg, z_user) - (z_user * z_pos).sum(1, keepdim=True)
+        squared = e[: 2 * size].square().sum() + e[2 * size :].square().sum() / neg.size(1)
+        return F.softplus(margin).mean() + self.config.reg * 0.5 * squared / size
+
+    def propagate_layers(self) -> list[Tensor]:
+        r"""The layers :math:`\hat{\mathbf{A}}^l \mathbf{E}`, :math:`l = 0 \ldots L`, each
+        :math:`(U + I, d)`, without gradient; for explanations."""
+        layers = [self.embedding.detach()]
+        for _ in range(self.config.num_layers):
+            layers.append(self.adjacency @ layers[-1])
+        return layers
+
+    def rank_history(self, histories: list[Tensor]) -> Tensor:
+        r"""Scores :math:`(n, I)` of people outside the graph, each an item list
+        :math:`H`: their node is attached to the trained graph, with
+        :math:`\mathbf{e}_u = \mathbf{0}` and the items' layers as they are,
+
+        .. math::
+            \mathbf{z}_u = \sum_{l=1}^{L} a_l \sum_{i \in H}
+            \frac{1}{\sqrt{|H| d_i}} \mathbf{h}_i^{(l-1)}
+
+        For :math:`L = 0` it is the mean of :math:`\mathbf{e}_i`."""
+        layers = self.propagate_layers()
+        final = torch.stack([a * h for a, h in zip(self.layer_weights, layers, strict=True)]).sum(0)
+        degree = self.adjacency.rowptr.diff()[self.num_users :].clamp(min=1)
+        weights = self.layer_weights[1:].tolist() or [1.0]
+        carried = sum(a * h for a, h in zip(weights, layers, strict=False))
+        assert isinstance(carried, Tensor)
+        carried = carried[self.num_users :] * degree.rsqrt().unsqueeze(1)
+        people = torch.stack(
+            [carried[items].sum(0) / max(items.numel(), 1) ** 0.5 for items in histories]
+        )
+        return people @ final[self.num_users :].t()
+
+    @classmethod
+    def memory_hint(
+        cls, num_users: int, num_items: int, num_edges: int, config: LightGCNConfig
+    ) -> dict[str, int]:
+        """Bytes that training needs beyond parameters, gradients and optimiser."""
+        table = (num_users + num_items) * config.dim * 4
+        operator = 2 * num_edges * 8 + (num_users + num_items + 1) * 4
+        copies = 2 if config.edge_dropout else 1
+        # Building sorts int64 keys of both directions beside the operator.
+        return {
+            'graph': copies * operator,
+            'graph_building': 2 * num_edges * 48,
+            'layers': 3 * table,
+        }
+
+    def _operator(self, edge_index: Tensor) -> Sparse:
+        adjacency = bipartite_adjacency(edge_index, self.num_users, self.num_items)
+        return adjacency.to(dtype=torch.bfloat16) if self.config.bf16 else adjacency
+
+
+class _GatherRows(torch.autograd.Function):
+    """Rows of ``op @ x`` and of ``x``, with both gradients written into one buffer."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, op: Polynomial, index: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+        ctx.op, ctx.size = op, x.size(0)
+        ctx.save_for_backward(index)
+        return op.apply(x)[index], x[index]
+
+    @staticmethod
+    def backward(ctx, grad_z: Tensor, grad_x: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
+        (index,) = ctx.saved_tensors
+        grad = grad_z.new_zeros(ctx.size, grad_z.size(1)).index_add_(0, index, grad_z)
+        grad = ctx.op.T.apply(grad)
+        return grad.index_add_(0, index, grad_x), None, None
