@@ -1,0 +1,265 @@
+r"""Offline evaluation by ranking, with the value of every user kept."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphrec.errors import GraphError
+from graphrec.graphs.schema import USER, node_ids, num_items, train_edges
+from graphrec.heldout import HeldOut, collect_heldout
+from graphrec.metrics import (
+    BEYOND,
+    IDEALS,
+    RELEVANCE,
+    coverage,
+    hit_matrix,
+    novelty,
+    relevance_metrics,
+)
+from graphrec.models.recommender import Recommender
+from graphrec.ranking import check_graph, check_k, top_k
+from graphrec.sampled import draw_unseen, ranks_among
+from graphrec.user_groups import means_by_group
+
+
+class Evaluation(dict[str, float]):
+    r"""Means over users by name, ``{'recall@20': 0.11, ...}``, and what they come from.
+
+    Attributes:
+        per_user: DataFrame with a row a user: ``user`` (original id), ``num_heldout``,
+            then a column a metric (coverage has none).
+        groups: DataFrame of means by group with ``num_users``; :obj:`None` unless asked.
+        num_users: Users that the means are over.
+        dropped: Users left out, by reason.
+        notes: Other counts that a reader of the numbers should know.
+        protocol: One line that says how the numbers were made.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, float],
+        *,
+        per_user: pd.DataFrame,
+        dropped: dict[str, int],
+        notes: dict[str, int],
+        protocol: str,
+        groups: pd.DataFrame | None = None,
+    ) -> None:
+        super().__init__(values)
+        self.per_user = per_user
+        self.num_users = len(per_user)
+        self.dropped = dropped
+        self.notes = notes
+        self.protocol = protocol
+        self.groups = groups
+
+    def __str__(self) -> str:
+        table = pd.Series(dict(self), dtype=float).rename_axis('name').reset_index(name='value')
+        parts = table['name'].str.rsplit('@', n=1, expand=True)
+        table['metric'], table['k'] = parts[0], '@' + parts[1]
+        wide = table.pivot(index='metric', columns='k', values='value')
+        wide = wide.loc[table['metric'].unique(), table['k'].unique()]
+        wide = wide.rename_axis(index=None, columns=None)
+        lines = [self.protocol, wide.to_string(float_format='{:.4f}'.format, na_rep='')]
+        if self.groups is not None:
+            groups = self.groups.rename_axis(index=None)
+            lines += ['by group:', groups.to_string(float_format='{:.4f}'.format)]
+        lines += [f'left out: {n:,} users: {why}' for why, n in self.dropped.items() if n]
+        lines += [f'note: {n:,} {what}' for what, n in self.notes.items() if n]
+        return '\n'.join(lines)
+
+
+def evaluate(
+    model: Recommender,
+    data: HeteroData,
+    *,
+    split: str = 'test',
+    k: int | Sequence[int] = (10, 20),
+    metrics: str | Sequence[str] = ('recall', 'ndcg'),
+    mask: str | Sequence[str] = ('train',),
+    users: Iterable[Any] | None = None,
+    items: str | Iterable[Any] = 'all',
+    cold_against: str = 'cold',
+    require_training: bool = False,
+    groups: bool | str | Mapping[Any, Any] = False,
+    num_groups: int = 4,
+    num_negatives: int | None = None,
+    seed: int = 0,
+    ideal: str = 'full',
+    task: str = 'recommend',
+    block_size: int | None = None,
+) -> Evaluation:
+    r"""Ranks all items for every user with held-out items and averages over these users.
+
+    Formulas are in :func:`graphrec.metrics.relevance_metrics`; they are those of
+    :mod:`torch_geometric.metrics`. Equal scores are ranked by item number.
+
+    Args:
+        model: Any recommender; only its scores are used.
+        data: The graph. ``split`` and ``mask`` name its edges.
+        split: ``'test'``, ``'valid'`` or another held-out split.
+        k: Length of the lists, or several.
+        metrics: Out of ``'recall'``, ``'precision'``, ``'ndcg'``, ``'hit'``, ``'mrr'``,
+            ``'map'``, ``'coverage'``, ``'novelty'``.
+        mask: Splits whose items cannot be recommended to their user any more:
+            ``('train',)`` by default; ``('train', 'valid')`` is usual too at test.
+        users: Original ids of the users to average over; all by default.
+        items: ``'all'``; ``'cold'``, the items without training edges; or original ids.
+            Only these count as held-out items.
+        cold_against: What chosen items are ranked against: ``'cold'``, each other;
+            ``'all'``, the whole catalogue. Without effect for ``items='all'``.
+        require_training: Leaves out users who have no training items; by default they
+            are ranked and counted in ``notes``.
+        groups: ``True`` or ``'activity'`` for quantiles of the number of training items;
+            the name of a user column of the graph; or a dict from user id to group.
+        num_groups: Number of activity quantiles.
+        num_negatives: Ranks every held-out item against so many items, drawn once a user
+            among those in none of the user's splits (the negatives are shared by the
+            user's held-out items), not against the catalogue. The
+            names say so: ``'sampled99_recall@10'``. Such numbers are higher than and
+            not comparable with those of full ranking.
+        seed: Draw of the sampled items.
+        ideal: ``'retrieved'`` for the overstated ndcg of some published code.
+        task: ``'recommend'``; models with queries add others.
+        block_size: Users scored at once; chosen by default.
+
+    Raises:
+        GraphError: If the split is empty, no user is left, k is larger than the number of
+            items to rank, a score is NaN, or an argument has another value than above.
+        UnknownIdError: If a user or item id is not in the graph.
+    """
+    if task != 'recommend':
+        raise GraphError(
+            f"'task' is {task!r}, but {type(model).__name__} has no queries; use task='recommend'"
+        )
+    check_graph(model, data)
+    ks = [k] if isinstance(k, int) else list(k)
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    masks = [mask] if isinstance(mask, str) else list(mask)
+    _check_choices(names, ideal, split, masks, num_negatives)
+    case = collect_heldout(data, split, masks, users, items, cold_against, require_training)
+    num_ranked = num_items(data) if case.candidates is None else case.candidates.numel()
+    what = 'items' if case.candidates is None else 'chosen items'
+    if num_negatives is not None:
+        num_ranked, what = num_negatives + 1, 'items (the held-out one and the sampled ones)'
+    for length in ks:
+        check_k(length, num_ranked, what)
+    if not ks:
+        raise GraphError("'k' is empty; name at least one length")
+    ks = [int(length) for length in ks]
+
+    num_truth = torch.bincount(case.truth[0], minlength=case.users.numel())
+    values: dict[str, Tensor] = {}
+    overall: dict[str, float] = {}
+    if num_negatives is not None:
+        values = _sampled(model, data, case, num_negatives, seed, ks, names, block_size)
+        how = f'sampled ranking 1 against {num_negatives}, seed {seed}'
+    else:
+        ranked = top_k(
+            model.ranker(),
+            case.users.to(train_edges(data).device),
+            max(ks),
+            masked=case.masked,
+            block_size=block_size,
+            candidates=case.candidates,
+        ).items.cpu()
+        hits = hit_matrix(ranked, case.truth, num_items(data))
+        relevance = [name for name in names if name in RELEVANCE]
+        values = relevance_metrics(hits, num_truth, ks, relevance, ideal)
+        if 'novelty' in names:
+            count = torch.bincount(train_edges(data)[1].cpu(), minlength=num_items(data))
+            values |= {f'novelty@{n}': novelty(ranked, count, n) for n in ks}
+        if 'coverage' in names:
+            overall = {f'coverage@{n}': coverage(ranked, num_ranked, n) for n in ks}
+        how = f'full ranking of {num_ranked:,} {what}'
+    if ideal == 'retrieved':
+        how += ', ndcg over retrieved hits only'
+
+    order = [f'{_prefix(num_negatives)}{name}@{n}' for name in names for n in ks]
+    columns = {name: values[name].numpy() for name in order if name in values}
+    overall |= {name: float(column.mean()) for name, column in columns.items()}
+    ids = node_ids(data, USER)[case.users.numpy()]
+    per_user = pd.DataFrame({'user': ids, 'num_heldout': num_truth.numpy(), **columns})
+    by_group = None
+    if groups is not False:
+        kind = 'activity' if groups is True else groups
+        by_group = means_by_group(data, case.users, per_user, kind, num_groups)
+    hidden = f'{" and ".join(masks)} masked' if masks else 'nothing masked'
+    return Evaluation(
+        {name: overall[name] for name in order},
+        per_user=per_user,
+        dropped=case.dropped,
+        notes=case.notes,
+        protocol=f'{split}: {len(per_user):,} users, {how}, {hidden}',
+        groups=by_group,
+    )
+
+
+def _prefix(num_negatives: int | None) -> str:
+    return '' if num_negatives is None else f'sampled{num_negatives}_'
+
+
+def _check_choices(
+    names: list[str], ideal: str, split: str, masks: list[str], num_negatives: int | None
+) -> None:
+    for name in names:
+        if name not in RELEVANCE + BEYOND:
+            raise GraphError(f'unknown metric {name!r}; choose among {RELEVANCE + BEYOND}')
+        if num_negatives is not None and name in BEYOND:
+            raise GraphError(
+                f'{name!r} is a property of full lists (got num_negatives={num_negatives}); '
+                'ask for it without num_negatives'
+            )
+    if not names:
+        raise GraphError(f"'metrics' is empty; choose among {RELEVANCE + BEYOND}")
+    if ideal not in IDEALS:
+        raise GraphError(f"'ideal' needs to be one of {IDEALS} (got {ideal!r})")
+    if split in masks:
+        raise GraphError(
+            f"'split' {split!r} is also in 'mask', so that nothing could be found; "
+            f'leave it out of mask={tuple(masks)}'
+        )
+    if num_negatives is not None and num_negatives < 1:
+        raise GraphError(f"'num_negatives' needs to be at least 1 (got {num_negatives})")
+
+
+def _sampled(
+    model: Recommender,
+    data: HeteroData,
+    case: HeldOut,
+    num_negatives: int,
+    seed: int,
+    ks: list[int],
+    names: list[str],
+    block_size: int | None,
+) -> dict[str, Tensor]:
+    candidates = case.candidates
+    if candidates is None:
+        candidates = torch.arange(num_items(data))
+    place = torch.full((num_items(data),), -1)
+    place[candidates] = torch.arange(candidates.numel())
+    known = torch.stack([case.known[0], place[case.known[1]]])
+    negatives = draw_unseen(
+        known[:, known[1] >= 0],
+        case.users.numel(),
+        candidates.numel(),
+        num_negatives,
+        torch.Generator().manual_seed(seed),
+    )
+    device = train_edges(data).device
+    ranks = ranks_among(
+        model.ranker(), case.users.to(device), case.truth, candidates[negatives], block_size or 256
+    )
+    hits = ranks.unsqueeze(1) == torch.arange(max(ks))
+    one = torch.ones_like(ranks)
+    count = torch.bincount(case.truth[0], minlength=case.users.numel())
+    return {
+        _prefix(num_negatives) + name: torch.zeros(case.users.numel(), dtype=torch.float64)
+        .index_add_(0, case.truth[0], value.double())
+        .div_(count)
+        for name, value in relevance_metrics(hits, one, ks, names).items()
+    }

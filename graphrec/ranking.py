@@ -1,0 +1,214 @@
+r"""The best items of every user, exactly, block by block: what evaluation and
+serving share."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphrec.errors import GraphError
+from graphrec.graphs.schema import num_items, num_users
+from graphrec.models.recommender import Ranker
+
+# Scores of a block should stay in the last-level cache between product and selection.
+_BLOCK_BYTES = 16 * 2**20
+# Selection looks at the maxima of so many columns first, where there are enough of them.
+_GROUP = 16
+_MIN_GROUPS = 1024
+
+
+class TopK(NamedTuple):
+    """Items and their scores, both :math:`(n, k)`, the best first; where fewer than
+    :math:`k` items remain, item -1 with score :math:`-\\infty`."""
+
+    items: Tensor
+    scores: Tensor
+
+
+class EdgeMask:
+    r"""The pairs to leave out, looked up a block of users at a time.
+
+    Args:
+        edges: Edge lists :math:`(2, E)`, users in row 0 and items in row 1; a pair may
+            occur several times.
+        num_rows: Number of users.
+    """
+
+    def __init__(self, edges: Sequence[Tensor], num_rows: int) -> None:
+        joined = torch.cat(list(edges), dim=1) if edges else torch.zeros(2, 0, dtype=torch.long)
+        row, order = joined[0].sort()
+        self.item = joined[1][order]
+        bounds = torch.arange(num_rows + 1, device=row.device)
+        self.start = torch.searchsorted(row, bounds)
+
+    def to(self, device: torch.device) -> 'EdgeMask':
+        """Moves the lookup to the device of the scores, in place."""
+        self.item, self.start = self.item.to(device), self.start.to(device)
+        return self
+
+    def pairs(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Positions in :obj:`users` and item numbers of their pairs, :math:`(P)` each."""
+        first = self.start[users]
+        count = self.start[users + 1] - first
+        row = torch.arange(users.numel(), device=users.device).repeat_interleave(count)
+        before = count.cumsum(0) - count
+        index = (first - before).repeat_interleave(count)
+        return row, self.item[index + torch.arange(row.numel(), device=users.device)]
+
+
+@torch.no_grad()
+def top_k(
+    ranker: Ranker,
+    users: Tensor,
+    k: int,
+    *,
+    masked: Sequence[Tensor] = (),
+    block_size: int | None = None,
+    candidates: Tensor | None = None,
+) -> TopK:
+    r"""The :obj:`k` best items of every user, by score, equal scores by item number
+    (the lower one first), so that the answer depends on the scores alone and neither
+    on the block size nor on the device. An item whose score is :math:`-\infty` is out.
+
+    Args:
+        ranker: From user numbers :math:`(B)` to fresh scores :math:`(B, I)`, which are
+            written into (see :meth:`Recommender.ranker`).
+        users: User numbers :math:`(n)`; a user may come twice.
+        k: How many, at most the number of candidates.
+        masked: Edge lists :math:`(2, E)` of pairs to leave out.
+        block_size: Users scored at once; by default as many as fill 16 MB of scores,
+            which stay in the cache between the product and the selection.
+        candidates: Item numbers :math:`(C)` to choose among; all by default.
+
+    Raises:
+        GraphError: If :obj:`k` is larger than the number of candidates, or a score is
+            NaN (names the user).
+    """
+    mask = _edge_mask(masked, users)
+    if candidates is not None:
+        candidates = candidates.unique()
+    blocks: list[TopK] = []
+    begin, size = 0, block_size or 32
+    while begin < users.numel():
+        index = users[begin : begin + size]
+        scores = masked_scores(ranker, index, mask, candidates)
+        check_k(k, scores.size(1), 'candidate items' if candidates is not None else 'items')
+        blocks.append(_select(scores, k, index))
+        begin += size
+        size = block_size or max(16, _BLOCK_BYTES // (scores.element_size() * scores.size(1)))
+    if not blocks:
+        empty = torch.zeros(0, k, device=users.device)
+        return TopK(empty.long(), empty)
+    items = torch.cat([block.items for block in blocks])
+    values = torch.cat([block.scores for block in blocks])
+    if candidates is not None:
+        items = candidates.to(items.device)[items]
+    return TopK(items.masked_fill(values == -torch.inf, -1), values)
+
+
+def _edge_mask(masked: Sequence[Tensor], users: Tensor) -> EdgeMask | None:
+    masked = [edges for edges in masked if edges.numel()]
+    if not masked or not users.numel():
+        return None
+    highest = max([int(users.max())] + [int(edges[0].max()) for edges in masked])
+    return EdgeMask(masked, highest + 1)
+
+
+def masked_scores(
+    ranker: Ranker, users: Tensor, mask: EdgeMask | None, candidates: Tensor | None
+) -> Tensor:
+    r"""Scores :math:`(B, C)` of one block, :math:`-\infty` where masked."""
+    scores = ranker(users)
+    if not scores.is_floating_point():
+        scores = scores.double()
+    if mask is not None:
+        row, item = mask.to(scores.device).pairs(users.to(scores.device))
+        scores[row, item] = -torch.inf
+    return scores if candidates is None else scores[:, candidates.to(scores.device)]
+
+
+def _select(scores: Tensor, k: int, users: Tensor) -> TopK:
+    # One more than asked: it shows whether a tie runs across the end of the list,
+    # where topk may keep either item.
+    values, items = _largest(scores, min(k + 1, scores.size(1)))
+    check_scores(values, users)
+    if values.size(1) > k:
+        split = (values[:, k - 1] == values[:, k]) & (values[:, k] > -torch.inf)
+        values, items = values[:, :k], items[:, :k]
+        if split.any():
+            rows = split.nonzero().squeeze(1)
+            items[rows] = _keep_lowest(scores[rows], values[rows], items[rows])
+    tied = (values[:, 1:] == values[:, :-1]) & (values[:, 1:] > -torch.inf)
+    rows = tied.any(dim=1).nonzero().squeeze(1)
+    if rows.numel():
+        by_number, order = items[rows].sort(dim=1)
+        ranked, position = values[rows].gather(1, order).sort(dim=1, descending=True, stable=True)
+        values[rows], items[rows] = ranked, by_number.gather(1, position)
+    return TopK(items, values)
+
+
+def _largest(scores: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """The ``n`` largest values of every row, descending, and their columns. With many
+    columns, the ``n`` groups of columns with the largest maxima hold them all: a fast
+    reduction and two small selections replace one large selection."""
+    rows, width = scores.size()
+    num_groups = width // _GROUP
+    if scores.is_cuda or num_groups < max(_MIN_GROUPS, 4 * n) or not scores.is_contiguous():
+        values, columns = scores.topk(n, dim=1)
+        return values, columns
+    grouped = num_groups * _GROUP  # Group g holds the columns g, g + num_groups, ...
+    maxima = scores[:, :grouped].view(rows, _GROUP, num_groups).amax(dim=1)
+    group = maxima.topk(n, dim=1, sorted=False).indices
+    step = torch.arange(0, grouped, num_groups)
+    column = (group.unsqueeze(2) + step).flatten(1)
+    rest = torch.arange(grouped, width).expand(rows, -1)
+    column = torch.cat([column, rest], dim=1)
+    values, position = scores.gather(1, column).topk(n, dim=1)
+    return values, column.gather(1, position)
+
+
+def _keep_lowest(scores: Tensor, values: Tensor, items: Tensor) -> Tensor:
+    """Replaces the items whose score equals the last one's by the lowest-numbered items
+    with that score."""
+    num_columns, k = scores.size(1), values.size(1)
+    threshold = values[:, -1:]
+    dtype = torch.float32 if num_columns < 2**24 else torch.float64
+    lowness = torch.arange(num_columns, 0, -1, dtype=dtype, device=scores.device)
+    _, lowest = _largest(torch.where(scores == threshold, lowness, 0.0), k)
+    num_above = (values > threshold).sum(dim=1, keepdim=True)
+    slot = (torch.arange(k, device=scores.device) - num_above).clamp(min=0)
+    return torch.where(values == threshold, lowest.gather(1, slot), items)
+
+
+def check_k(k: Any, available: int, what: str = 'items') -> None:
+    """Raises :class:`GraphError` unless ``1 <= k <= available``."""
+    if isinstance(k, bool) or int(k) != k or k < 1:
+        raise GraphError(f"'k' needs to be a positive integer (got {k!r})")
+    if k > available:
+        raise GraphError(
+            f"'k' is {k}, but the catalogue to rank has {available} {what}; choose k <= {available}"
+        )
+
+
+def check_scores(scores: Tensor, users: Tensor) -> None:
+    """Raises :class:`GraphError` naming the first user with a NaN score."""
+    bad = scores.isnan().any(dim=1)
+    if bad.any():
+        user = int(users[int(bad.nonzero()[0])])
+        raise GraphError(
+            f'the scores of {int(bad.sum())} users are NaN (first one: user number {user}); '
+            'the model diverged: train again with a smaller learning rate'
+        )
+
+
+def check_graph(model: Any, data: HeteroData) -> None:
+    """Raises :class:`GraphError` if the model was built for a graph of other size."""
+    for name, count in (('num_users', num_users(data)), ('num_items', num_items(data))):
+        built = getattr(model, name, count)
+        if built != count:
+            raise GraphError(
+                f'the model was built for {name}={built}, but the graph has {count}; '
+                "build it with 'from_graph(data)' for this graph"
+            )
