@@ -74,6 +74,7 @@ class ItemKNN(Recommender):
 
     def refresh(self, data: HeteroData) -> None:
         """Finds all neighbours again."""
+        super().refresh(data)
         self.history = incidence(data)
         self.neighbours = item_neighbours(self.history, self.config)
         self._weight = self.neighbours.T.tocsr()

@@ -105,6 +105,7 @@ class LightGCN(Recommender):
             self.embedding.copy_(draw * self.config.init_std)
 
     def refresh(self, data: HeteroData) -> None:
+        super().refresh(data)
         self._edge_index = train_edges(data)
         self.adjacency = self._operator(self._edge_index)
         self._propagation = Polynomial(self.adjacency, self.layer_weights.tolist())
@@ -189,7 +190,7 @@ class _GatherRows(torch.autograd.Function):
     def forward(ctx, x: Tensor, op: Polynomial, index: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
         ctx.op, ctx.size = op, x.size(0)
         ctx.save_for_backward(index)
-        return op.apply(x)[index], x[index]
+        return op.apply_rows(x, index), x.index_select(0, index)
 
     @staticmethod
     def backward(ctx, grad_z: Tensor, grad_x: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]

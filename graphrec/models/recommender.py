@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -12,7 +13,7 @@ from typing_extensions import Self
 from graphrec.errors import GraphError
 from graphrec.graphs.operators import Operator
 from graphrec.graphs.sampling import BPRSampler
-from graphrec.graphs.schema import num_items, num_users
+from graphrec.graphs.schema import ITEM, USER, node_ids, num_items, num_users, training_digest
 
 Ranker = Callable[[Tensor], Tensor]
 
@@ -38,6 +39,8 @@ class Recommender(torch.nn.Module):
         self.config = config
         self.num_users = num_users(data)
         self.num_items = num_items(data)
+        self.ids: dict[str, np.ndarray] = {}
+        self.training_digest: str | None = None
 
     @classmethod
     def from_graph(cls, data: HeteroData, **config: Any) -> Self:
@@ -62,8 +65,12 @@ class Recommender(torch.nn.Module):
 
     def refresh(self, data: HeteroData) -> None:
         """Rebuilds every structure derived from the graph, after an edit of it. The
-        numbers of users and items stay; parameters are untouched."""
-        raise NotImplementedError(f'{type(self).__name__} does not define refresh()')
+        numbers of users and items stay; parameters are untouched.
+
+        A subclass calls this first: it notes for which ids and training edges the model
+        stands, which a saved model is checked against."""
+        self.ids = {kind: node_ids(data, kind) for kind in (USER, ITEM)}
+        self.training_digest = training_digest(data)
 
     def forward(self) -> dict[str, Tensor]:
         """Final embeddings ``{'user': [U, d], 'item': [I, d]}``."""
