@@ -165,7 +165,7 @@ def planted(
     if sessions:
         start = session_starts(user, np.random.default_rng([seed, 5]))
         time = session_times(user, time, start)
-    split = _split(degree, ratios)
+    split = _split(degree, ratios, order_rng)
     edges = {}
     for number, (name, edge_type) in enumerate(_SPLITS):
         keep = split == number
@@ -192,11 +192,15 @@ def _duplicates(num_items: int, share: float, rng: np.random.Generator) -> np.nd
     return duplicate_of
 
 
-def _split(degree: np.ndarray, ratios: tuple[float, float, float]) -> np.ndarray:
-    """0, 1 or 2 (train, valid, test) for pairs sorted by user, then time."""
+def _split(
+    degree: np.ndarray, ratios: tuple[float, float, float], rng: np.random.Generator
+) -> np.ndarray:
+    """0, 1 or 2 (train, valid, test) for pairs sorted by user, then time. Fractions of
+    a pair are rounded at random, so that short histories have held-out pairs too."""
     room = np.maximum(degree - 3, 0)
-    test = np.minimum(np.round(degree * ratios[2]).astype(np.int64), room)
-    valid = np.minimum(np.round(degree * ratios[1]).astype(np.int64), room - test)
+    test = np.minimum((degree * ratios[2] + rng.random(len(degree))).astype(np.int64), room)
+    valid = (degree * ratios[1] + rng.random(len(degree))).astype(np.int64)
+    valid = np.minimum(valid, room - test)
     first = np.repeat(np.cumsum(degree) - degree, degree)
     position = np.arange(int(degree.sum())) - first
     in_valid = position >= np.repeat(degree - test - valid, degree)
