@@ -77,6 +77,8 @@ def test_polynomial_equals_powers(coefficients):
     x = torch.randn(5, 2, dtype=torch.float64)
     torch.testing.assert_close(op @ x, expected @ x)
     torch.testing.assert_close(op.T @ x, expected.t() @ x)
+    rows = torch.tensor([4, 0, 4])
+    torch.testing.assert_close(op.apply_rows(x, rows), (expected @ x)[rows])
 
 
 def test_select_rows():
