@@ -1,0 +1,118 @@
+"""Search events: a user searched a query that ended at an item.
+
+An event is one column of ``('user', 'searches', 'query')`` and the same column of
+``('query', 'finds', 'item')``: both edge types are stored in the same order. Held-out
+events are ``('user', 'holdout_test', 'query')`` with ``('query', 'holdout_test',
+'item')``, and likewise for other splits.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch_geometric.data import HeteroData
+
+from graphrec.errors import GraphError
+from graphrec.graphs.schema import (
+    FINDS,
+    INTERACTS,
+    ITEM,
+    QUERY,
+    SEARCHES,
+    USER,
+    EdgeType,
+    holdout,
+    num_items,
+)
+
+NO_SPLIT = 'none'
+
+
+def event_types(label: str) -> tuple[EdgeType, EdgeType]:
+    """The two edge types that hold the events of a split."""
+    if label == 'train':
+        return SEARCHES, FINDS
+    return holdout(label, USER, QUERY), holdout(label, QUERY, ITEM)
+
+
+def event_labels(data: HeteroData) -> list[str]:
+    """The splits of which the graph holds events, ``'train'`` first."""
+    held = sorted(
+        t[1].removeprefix('holdout_')
+        for t in data.edge_types
+        if t[0] == USER and t[2] == QUERY and t[1].startswith('holdout_')
+    )
+    return (['train'] if SEARCHES in data.edge_types else []) + held
+
+
+def pair_labels(data: HeteroData, user: np.ndarray, item: np.ndarray) -> np.ndarray:
+    """For pairs of node numbers the split (object array) that holds the interaction;
+    ``'none'`` for a pair without one."""
+    labels = np.full(len(user), NO_SPLIT, dtype=object)
+    key = user * num_items(data) + item
+    for label in ('test', 'valid', 'train'):  # Training wins.
+        edge_type = INTERACTS if label == 'train' else holdout(label)
+        if edge_type in data.edge_types:
+            edge_index = data[edge_type].edge_index.cpu().numpy()
+            labels[np.isin(key, edge_index[0] * num_items(data) + edge_index[1])] = label
+    return labels
+
+
+def add_events(
+    data: HeteroData,
+    user: np.ndarray,
+    query: np.ndarray,
+    item: np.ndarray,
+    labels: np.ndarray,
+    attributes: dict[str, torch.Tensor] | None = None,
+) -> None:
+    r"""Adds events to :obj:`data` in place, replacing those it had.
+
+    Args:
+        data: A graph with user, query and item nodes.
+        user, query, item: Node numbers, one entry an event.
+        labels: Split of each event (strings); ``'train'`` for training events.
+        attributes: Further tensors, one entry an event, e.g. ``time``.
+    """
+    for label in event_labels(data):
+        for edge_type in event_types(label):
+            del data[edge_type]
+    codes, names = pd.factorize(labels)
+    for code, label in enumerate(names):
+        chosen = np.flatnonzero(codes == code)
+        searches, finds = event_types(str(label))
+        data[searches].edge_index = torch.from_numpy(np.stack([user[chosen], query[chosen]]))
+        data[finds].edge_index = torch.from_numpy(np.stack([query[chosen], item[chosen]]))
+        for key, value in (attributes or {}).items():
+            data[searches][key] = value[torch.from_numpy(chosen)]
+            data[finds][key] = value[torch.from_numpy(chosen)]
+
+
+def resplit_events(data: HeteroData, only_train: bool = False) -> None:
+    r"""Moves events in place to the split of their (user, item) pair, so that a query
+    of a held-out interaction never stays in training.
+
+    Args:
+        data: A graph after its interactions were split anew.
+        only_train: Whether events that are held out already stay where they are, and
+            training events without an interaction stay in training.
+    """
+    parts = event_labels(data)
+    if not parts:
+        return
+    pairs = [event_types(label) for label in parts]
+    for searches, finds in pairs:
+        if data[searches].edge_index.size(1) != data[finds].edge_index.size(1):
+            raise GraphError(
+                f'{searches} has {data[searches].edge_index.size(1)} events but {finds} has '
+                f'{data[finds].edge_index.size(1)}; store both in the same order'
+            )
+    searches_index = torch.cat([data[s].edge_index for s, _ in pairs], dim=1).cpu().numpy()
+    finds_index = torch.cat([data[f].edge_index for _, f in pairs], dim=1).cpu().numpy()
+    user, query, item = searches_index[0], searches_index[1], finds_index[1]
+    old = np.repeat(np.array(parts, dtype=object), [data[s].edge_index.size(1) for s, _ in pairs])
+    new = pair_labels(data, user, item)
+    if only_train:
+        new = np.where((old == 'train') & (new != NO_SPLIT), new, old)
+    shared = set.intersection(*(set(data[s].keys()) for s, _ in pairs)) - {'edge_index'}
+    attributes = {key: torch.cat([data[s][key] for s, _ in pairs]) for key in sorted(shared)}
+    add_events(data, user, query, item, new, attributes)
