@@ -85,7 +85,7 @@ def evaluate(
     items: str | Iterable[Any] = 'all',
     cold_against: str = 'cold',
     require_training: bool = False,
-    groups: bool | str | Mapping[Any, Any] = False,
+    groups: bool | str | Mapping[Any, Any] | None = False,
     num_groups: int = 4,
     num_negatives: int | None = None,
     seed: int = 0,
@@ -117,11 +117,11 @@ def evaluate(
         groups: ``True`` or ``'activity'`` for quantiles of the number of training items;
             the name of a user column of the graph; or a dict from user id to group.
         num_groups: Number of activity quantiles.
-        num_negatives: Ranks every held-out item against so many items, drawn once a user
-            among those in none of the user's splits (the negatives are shared by the
-            user's held-out items), not against the catalogue. The
-            names say so: ``'sampled99_recall@10'``. Such numbers are higher than and
-            not comparable with those of full ranking.
+        num_negatives: Ranks every held-out item against so many sampled items instead of
+            the catalogue: drawn once a user, from the items in neither ``split`` nor
+            ``mask``, and shared by the user's held-out items. The names say so,
+            ``'sampled99_recall@10'``: such numbers are far higher than those of full
+            ranking and not comparable with them.
         seed: Draw of the sampled items.
         ideal: ``'retrieved'`` for the overstated ndcg of some published code.
         task: ``'recommend'``; models with queries add others.
@@ -137,7 +137,7 @@ def evaluate(
             f"'task' is {task!r}, but {type(model).__name__} has no queries; use task='recommend'"
         )
     check_graph(model, data)
-    ks = [k] if isinstance(k, int) else list(k)
+    ks = list(k) if isinstance(k, Sequence) else [k]
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     masks = [mask] if isinstance(mask, str) else list(mask)
     _check_choices(names, ideal, split, masks, num_negatives)
@@ -146,35 +146,15 @@ def evaluate(
     what = 'items' if case.candidates is None else 'chosen items'
     if num_negatives is not None:
         num_ranked, what = num_negatives + 1, 'items (the held-out one and the sampled ones)'
-    for length in ks:
-        check_k(length, num_ranked, what)
     if not ks:
         raise GraphError("'k' is empty; name at least one length")
-    ks = [int(length) for length in ks]
-
-    num_truth = torch.bincount(case.truth[0], minlength=case.users.numel())
-    values: dict[str, Tensor] = {}
+    ks = [check_k(length, num_ranked, what) for length in ks]
     overall: dict[str, float] = {}
     if num_negatives is not None:
         values = _sampled(model, data, case, num_negatives, seed, ks, names, block_size)
         how = f'sampled ranking 1 against {num_negatives}, seed {seed}'
     else:
-        ranked = top_k(
-            model.ranker(),
-            case.users.to(train_edges(data).device),
-            max(ks),
-            masked=case.masked,
-            block_size=block_size,
-            candidates=case.candidates,
-        ).items.cpu()
-        hits = hit_matrix(ranked, case.truth, num_items(data))
-        relevance = [name for name in names if name in RELEVANCE]
-        values = relevance_metrics(hits, num_truth, ks, relevance, ideal)
-        if 'novelty' in names:
-            count = torch.bincount(train_edges(data)[1].cpu(), minlength=num_items(data))
-            values |= {f'novelty@{n}': novelty(ranked, count, n) for n in ks}
-        if 'coverage' in names:
-            overall = {f'coverage@{n}': coverage(ranked, num_ranked, n) for n in ks}
+        values, overall = _full(model, data, case, ks, names, ideal, block_size)
         how = f'full ranking of {num_ranked:,} {what}'
     if ideal == 'retrieved':
         how += ', ndcg over retrieved hits only'
@@ -183,9 +163,10 @@ def evaluate(
     columns = {name: values[name].numpy() for name in order if name in values}
     overall |= {name: float(column.mean()) for name, column in columns.items()}
     ids = node_ids(data, USER)[case.users.numpy()]
-    per_user = pd.DataFrame({'user': ids, 'num_heldout': num_truth.numpy(), **columns})
+    num_truth = _num_truth(case).numpy()
+    per_user = pd.DataFrame({'user': ids, 'num_heldout': num_truth, **columns})
     by_group = None
-    if groups is not False:
+    if groups is not None and groups is not False:
         kind = 'activity' if groups is True else groups
         by_group = means_by_group(data, case.users, per_user, kind, num_groups)
     hidden = f'{" and ".join(masks)} masked' if masks else 'nothing masked'
@@ -227,6 +208,41 @@ def _check_choices(
         raise GraphError(f"'num_negatives' needs to be at least 1 (got {num_negatives})")
 
 
+def _num_truth(case: HeldOut) -> Tensor:
+    return torch.bincount(case.truth[0], minlength=case.users.numel())
+
+
+def _full(
+    model: Recommender,
+    data: HeteroData,
+    case: HeldOut,
+    ks: list[int],
+    names: list[str],
+    ideal: str,
+    block_size: int | None,
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """Values a user, and values that only all lists together have."""
+    ranked = top_k(
+        model.ranker(),
+        case.users.to(train_edges(data).device),
+        max(ks),
+        masked=case.masked,
+        block_size=block_size,
+        candidates=case.candidates,
+    ).items.cpu()
+    hits = hit_matrix(ranked, case.truth, num_items(data))
+    relevance = [name for name in names if name in RELEVANCE]
+    values = relevance_metrics(hits, _num_truth(case), ks, relevance, ideal)
+    overall: dict[str, float] = {}
+    if 'novelty' in names:
+        count = torch.bincount(train_edges(data)[1].cpu(), minlength=num_items(data))
+        values |= {f'novelty@{n}': novelty(ranked, count, n) for n in ks}
+    if 'coverage' in names:
+        size = num_items(data) if case.candidates is None else case.candidates.numel()
+        overall = {f'coverage@{n}': coverage(ranked, size, n) for n in ks}
+    return values, overall
+
+
 def _sampled(
     model: Recommender,
     data: HeteroData,
@@ -256,7 +272,7 @@ def _sampled(
     )
     hits = ranks.unsqueeze(1) == torch.arange(max(ks))
     one = torch.ones_like(ranks)
-    count = torch.bincount(case.truth[0], minlength=case.users.numel())
+    count = _num_truth(case)
     return {
         _prefix(num_negatives) + name: torch.zeros(case.users.numel(), dtype=torch.float64)
         .index_add_(0, case.truth[0], value.double())

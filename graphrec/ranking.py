@@ -4,6 +4,7 @@ serving share."""
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -182,14 +183,15 @@ def _keep_lowest(scores: Tensor, values: Tensor, items: Tensor) -> Tensor:
     return torch.where(values == threshold, lowest.gather(1, slot), items)
 
 
-def check_k(k: Any, available: int, what: str = 'items') -> None:
-    """Raises :class:`GraphError` unless ``1 <= k <= available``."""
-    if isinstance(k, bool) or int(k) != k or k < 1:
+def check_k(k: Any, available: int, what: str = 'items') -> int:
+    """Returns ``k``; raises :class:`GraphError` unless ``1 <= k <= available``."""
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise GraphError(f"'k' needs to be a positive integer (got {k!r})")
     if k > available:
         raise GraphError(
             f"'k' is {k}, but the catalogue to rank has {available} {what}; choose k <= {available}"
         )
+    return int(k)
 
 
 def check_scores(scores: Tensor, users: Tensor) -> None:

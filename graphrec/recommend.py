@@ -62,7 +62,7 @@ def recommend(
     """
     check_graph(model, data)
     candidates = _candidates(data, items, exclude)
-    check_k(k, num_items(data) if candidates is None else candidates.numel())
+    k = check_k(k, num_items(data) if candidates is None else candidates.numel())
     device = train_edges(data).device
     if history is not None:
         if users is not None:
@@ -81,7 +81,7 @@ def recommend(
     best = top_k(
         ranker,
         index,
-        int(k),
+        k,
         masked=seen if exclude_seen else (),
         block_size=block_size,
         candidates=candidates,
