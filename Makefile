@@ -55,7 +55,7 @@ $(VENV)/.tried-scatter: $(VENV)/.installed
 	@touch $@
 
 # torch-scatter ships no wheels and needs torch while it builds. The compiled wheel is kept
-# outside the checkout, in one folder per torch and Python.
+# outside the checkout, in one folder per torch and Python (pip's own cache knows no torch).
 scatter: $(VENV)/.installed
 	@$(BIN)/python -c 'import torch_scatter' 2> /dev/null && exit 0; \
 	$(PIP) setuptools wheel ninja || exit 1; \
@@ -63,7 +63,7 @@ scatter: $(VENV)/.installed
 	if ! ls "$$wheels"/torch_scatter-*.whl > /dev/null 2>&1; then \
 	    echo 'Compiling torch-scatter, some minutes ...'; \
 	    fresh=$$(mktemp -d); \
-	    $(BIN)/python -m pip wheel --quiet --constraint constraints.txt --no-build-isolation \
+	    $(BIN)/python -m pip wheel --quiet --no-cache-dir --constraint constraints.txt --no-build-isolation \
 	        --no-deps --wheel-dir "$$fresh" torch-scatter || { rm -rf "$$fresh"; exit 1; }; \
 	    { mkdir -p "$$wheels" && cp "$$fresh"/torch_scatter-*.whl "$$wheels"/; } 2> /dev/null \
 	        || { echo 'The wheel cache cannot be written; installing without it.'; wheels=$$fresh; }; \

@@ -41,7 +41,6 @@ setup(
         'click>=8.0',
         'rich',
         'tqdm',
-        'psutil',
         'typing_extensions',
     ],
     extras_require=EXTRAS,

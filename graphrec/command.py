@@ -69,13 +69,13 @@ def describe_error(error: Exception) -> str:
 
 def common_options(function: Function) -> Function:
     """Adds ``--seed``, ``--json`` and ``--quiet``; the last two reach the command as
-    ``out``, an :class:`~graphrec.console.Output`."""
+    ``output``, an :class:`~graphrec.console.Output`."""
 
     @seed_option
     @json_option
     @quiet_option
     @functools.wraps(function)
     def wrapper(*args: Any, as_json: bool, quiet: bool, **kwargs: Any) -> Any:
-        return function(*args, out=Output(as_json, quiet), **kwargs)
+        return function(*args, output=Output(as_json, quiet), **kwargs)
 
     return wrapper  # type: ignore[return-value]

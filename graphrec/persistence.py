@@ -55,14 +55,16 @@ def save(model: Recommender, path: str | os.PathLike[str]) -> Path:
             f'{type(model).__name__} does not know its graph: its refresh() must call '
             'super().refresh(data)'
         )
-    _check_replaceable(path)
+    check_replaceable(path)
     config, tensors = pack(dataclasses.asdict(model.config))
     if tensors:
         raise GraphError(f'the setting {next(iter(tensors))[1:]!r} is a tensor; use a tuple')
     with replacing_folder(path) as folder:
         checksums = {
             WEIGHTS: write_tensors(folder / WEIGHTS, model.state_dict()),
-            IDS: write_json(folder / IDS, {t: ids.tolist() for t, ids in model.ids.items()}),
+            IDS: write_json(
+                folder / IDS, {t: ids.tolist() for t, ids in model.ids.items()}, indent=None
+            ),
         }
         document = {
             'format': 'graphrec model',
@@ -128,7 +130,8 @@ def load_model(
     return model.eval()
 
 
-def _check_replaceable(path: Path) -> None:
+def check_replaceable(path: Path) -> None:
+    """Raises :class:`GraphError` where :func:`save` would refuse to replace :obj:`path`."""
     if path.is_dir() and any(path.iterdir()) and not (path / DOCUMENT).is_file():
         raise GraphError(
             f"'{path}' is a folder with other files ({next(path.iterdir()).name!r}), not a saved "

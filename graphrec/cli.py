@@ -1,0 +1,245 @@
+"""The command line: parses, calls the library, prints. ``graphrec --help`` lists it all."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from graphrec import demo as demonstration
+from graphrec import job, runs, saved_run
+from graphrec.catalogue import catalogue
+from graphrec.command import Commands, common_options
+from graphrec.console import Output
+from graphrec.graphs import statistics
+from graphrec.settings import parse_settings
+from graphrec.version import __version__
+
+PATH = click.Path(path_type=Path)
+
+data_argument = click.argument('source', metavar='DATA')
+model_argument = click.argument('folder', metavar='MODEL', type=PATH)
+load_option = click.option(
+    '--load',
+    multiple=True,
+    metavar='KEY=VALUE',
+    help='How to read DATA, e.g. user=customer, format=recbole, min_rating=4; repeatable.',
+)
+k_option = click.option(
+    '--k', type=int, multiple=True, default=(10, 20), show_default=True, help='Cut-off; repeatable.'
+)
+
+
+@click.group(cls=Commands, invoke_without_command=True)
+@click.version_option(__version__, prog_name='graphrec')
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Graph recommendation, from a folder of data to served rankings.
+
+    DATA is a folder, or the word 'planted' for embedded data. Bad input ends with one
+    line 'error: ...' on standard error and exit code 2.
+
+    \b
+    Example: graphrec demo
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@main.command()
+@click.option(
+    '--out', type=PATH, default=Path('graphrec-demo'), show_default=True, help='Folder to fill.'
+)
+@common_options
+def demo(out: Path, seed: int, output: Output) -> None:
+    """Five models on embedded data: a table, a picture, recommendations.
+
+    \b
+    Example: graphrec demo --out graphrec-demo
+    """
+    result = demonstration.run(out, seed=seed, note=output.note, progress=output.progress)
+    output.table(result.recommendations, f'For user {result.user}')
+    output.table(result.why, f'Why item {result.explanation.item}: parts of its score')
+    output.table(result.scores, 'Test part, all items ranked')
+    output.line(f'Picture: {result.picture}')
+    output.line(f'Next:    {result.next_command}')
+    output.finish(result.to_dict())
+
+
+@main.command()
+@click.option('--root', type=PATH, default=Path('data'), show_default=True, help='Your folders.')
+@common_options
+def datasets(root: Path, seed: int, output: Output) -> None:
+    """List what can be loaded: embedded, under --root, and by download.
+
+    \b
+    Example: graphrec datasets --root ../shared/data
+    """
+    table = catalogue(root)
+    output.table(table)
+    output.finish({'datasets': table})
+
+
+@main.command()
+@data_argument
+@load_option
+@click.option('--picture', type=PATH, help='Draw degrees and popularity (.png or .svg).')
+@common_options
+def describe(
+    source: str, load: tuple[str, ...], picture: Path | None, seed: int, output: Output
+) -> None:
+    """Sizes, degrees, popularity, components and cold start of DATA.
+
+    \b
+    Example: graphrec describe ../shared/data/tiktok --picture tiktok.png
+    """
+    facts = statistics.describe(
+        runs.open_data(source, seed, parse_settings(runs.LoadOptions, load))
+    )
+    if picture is not None:
+        statistics.draw(facts, picture)
+    output.line(str(facts))
+    if picture is not None:
+        output.line(f'Picture: {picture}')
+    output.finish({**facts.to_dict(), 'picture': picture})
+
+
+@main.command()
+@data_argument
+@load_option
+@click.option('--model', 'name', type=click.Choice(list(runs.MODELS)), default='lightgcn')
+@click.option('--out', type=PATH, required=True, help='Folder of the trained model.')
+@click.option('--epochs', type=int, default=100, show_default=True, help='At most so many.')
+@click.option('--batch-size', type=int, default=2048, show_default=True)
+@click.option('--lr', type=float, default=1e-3, show_default=True, help='Learning rate.')
+@click.option('--dim', type=int, help='Size of the embeddings; default of the model.')
+@click.option('--num-layers', type=int, help='Layers; default of the model.')
+@click.option('--set', 'pairs', multiple=True, metavar='KEY=VALUE', help='Any model setting.')
+@click.option('--metric', default='recall@20', show_default=True, help='Validation metric.')
+@click.option('--patience', type=int, default=10, show_default=True, help='Evaluations to wait.')
+@click.option('--split', 'how', type=click.Choice(runs.SPLITS), help='Split anew.')
+@click.option('--checkpoint', type=PATH, help='Folder of the checkpoint.')
+@click.option('--resume', is_flag=True, help='Go on from the checkpoint.')
+@k_option
+@common_options
+def train(source: str, out: Path, how: str | None, seed: int, output: Output, **given: Any) -> None:
+    """Train a model on DATA, judge it beside Popularity, and save it.
+
+    The epoch is chosen on the validation part; the test part is only read at the end.
+
+    \b
+    Example: graphrec train ../shared/data/tiktok --model lightgcn --out runs/tiktok
+    """
+    name, pairs = given.pop('name'), list(given.pop('pairs'))
+    short = {'dim': given.pop('dim'), 'num_layers': given.pop('num_layers')}
+    pairs = [f'{key}={value}' for key, value in short.items() if value is not None] + pairs
+    settings = parse_settings(runs.model_class(name).config_class, pairs)
+    load = parse_settings(runs.LoadOptions, given.pop('load'))
+    result = job.train(
+        source,
+        out,
+        name,
+        settings,
+        how=how,
+        load=load,
+        seed=seed,
+        note=output.note,
+        progress=output.progress,
+        **given,
+    )
+    output.table(result.scores, f'{result.split} part, all items ranked')
+    for sentence in result.counts():
+        output.line(sentence)
+    output.line(f'Saved: {out}')
+    output.line(f'Next:  {result.next_command}')
+    output.finish(result.to_dict())
+
+
+@main.command()
+@model_argument
+@data_argument
+@click.option('--split', type=click.Choice(['test', 'valid']), default='test', show_default=True)
+@click.option('--metrics', default='recall,ndcg', show_default=True, help='Separated by commas.')
+@click.option('--mask-valid', is_flag=True, help='Validation items are out of the running too.')
+@click.option('--groups', is_flag=True, help='Also by activity of the users.')
+@click.option('--negatives', type=int, help='Sampled ranking: 1 against so many.')
+@k_option
+@common_options
+def evaluate(folder: Path, source: str, seed: int, output: Output, **given: Any) -> None:
+    """Rank all items for the held-out part of DATA with a trained MODEL.
+
+    \b
+    Example: graphrec evaluate runs/tiktok ../shared/data/tiktok --k 10 --k 20
+    """
+    result = saved_run.evaluate(folder, source, seed=seed, **given)
+    output.line(str(result))
+    output.finish(
+        {
+            'scores': dict(result),
+            'users': result.num_users,
+            'dropped': result.dropped,
+            'notes': result.notes,
+            'protocol': result.protocol,
+            'groups': None if result.groups is None else result.groups.reset_index(),
+        }
+    )
+
+
+@main.command()
+@model_argument
+@data_argument
+@click.option('--users', help='Ids separated by commas, or a file with one id a line.')
+@click.option('--history', help='Items of someone who is not in DATA, separated by commas.')
+@click.option('--k', type=int, default=20, show_default=True, help='Items a user.')
+@click.option('--out', type=PATH, help='Write a CSV file.')
+@common_options
+def recommend(
+    folder: Path,
+    source: str,
+    users: str | None,
+    history: str | None,
+    k: int,
+    out: Path | None,
+    seed: int,
+    output: Output,
+) -> None:
+    """The best items for users of DATA, or for someone known by items.
+
+    \b
+    Example: graphrec recommend runs/tiktok ../shared/data/tiktok --users 1,2,3 --k 10
+    """
+    top = saved_run.recommend(folder, source, users=users, history=history, k=k, out=out, seed=seed)
+    if out is None:
+        output.table(top)
+    else:
+        output.line(f'Wrote {len(top):,} rows: {out}')
+    output.finish({'recommendations': top, 'out': out})
+
+
+@main.command()
+@model_argument
+@data_argument
+@click.option('--user', required=True, help='Id of the user.')
+@click.option('--item', required=True, help='Id of the item.')
+@click.option('--paths', type=int, default=10, show_default=True, help='At most so many.')
+@click.option('--picture', type=PATH, help='Draw the paths (.png or .svg).')
+@common_options
+def explain(
+    folder: Path,
+    source: str,
+    user: str,
+    item: str,
+    paths: int,
+    picture: Path | None,
+    seed: int,
+    output: Output,
+) -> None:
+    """The exact parts of the score of an item for a user.
+
+    \b
+    Example: graphrec explain runs/tiktok ../shared/data/tiktok --user 1 --item 5
+    """
+    result = saved_run.explain(folder, source, user, item, num_paths=paths, seed=seed)
+    output.line(str(result))
+    if picture is not None:
+        output.line(f'Picture: {result.draw(picture)}')
+    output.finish({**result.to_dict(), 'picture': picture})
