@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
+from graphrec.graphs.schema import train_edges
 from graphrec.models.incidence import history_incidence, incidence
 from graphrec.models.recommender import Ranker, Recommender
 
@@ -75,7 +76,8 @@ class EASE(Recommender):
 
     def refresh(self, data: HeteroData) -> None:
         """Solves again for the edges of :obj:`data`."""
-        device = self.weight.device
+        super().refresh(data)
+        device = train_edges(data).device
         self.weight = torch.empty(0)  # Frees the old weights before the new are made.
         history = incidence(data)
         transposed = history.T.tocsr()

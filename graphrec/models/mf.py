@@ -10,6 +10,7 @@ from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
+from graphrec.graphs.schema import train_edges
 from graphrec.models.incidence import history_incidence
 from graphrec.models.recommender import Recommender
 
@@ -63,19 +64,23 @@ class MF(Recommender):
     def __init__(self, data: HeteroData, config: MFConfig) -> None:
         super().__init__(data, config)
         shape = (self.num_users + self.num_items, config.dim)
-        self.embedding = torch.nn.Parameter(torch.empty(shape))  # Users first, then items.
+        self.embedding = torch.nn.Parameter(  # Users first, then items.
+            torch.empty(shape, device=train_edges(data).device)
+        )
         self.reset_parameters()
         self.refresh(data)
 
     def reset_parameters(self) -> None:
         """Draws all vectors from a normal distribution, seeded by the config."""
         generator = torch.Generator().manual_seed(self.config.seed)
+        # Drawn on the CPU, so that every device starts from the same numbers.
+        draw = torch.randn(self.embedding.shape, generator=generator)
         with torch.no_grad():
-            draw = torch.randn(self.embedding.shape, generator=generator)
             self.embedding.copy_(draw * self.config.init_std)
 
     def refresh(self, data: HeteroData) -> None:
         """Nothing is derived from the graph; vectors stay as they are."""
+        super().refresh(data)
 
     def forward(self) -> dict[str, Tensor]:
         """The two halves of the table, ``{'user': [U, d], 'item': [I, d]}``."""

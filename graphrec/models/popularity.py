@@ -40,7 +40,8 @@ class Popularity(Recommender):
 
     def refresh(self, data: HeteroData) -> None:
         """Counts the training edges of every item again."""
-        item = train_edges(data)[1].to(self.degree.device)
+        super().refresh(data)
+        item = train_edges(data)[1]
         self.degree = torch.bincount(item, minlength=num_items(data)).to(torch.float32)
 
     def forward(self) -> dict[str, Tensor]:

@@ -1,0 +1,226 @@
+"""``docs/results.md`` from the stored cells alone."""
+
+import argparse
+import os
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from _cells import Cells, Job
+from _jobs import CARVED, choose, final_jobs, grid_jobs, speed_job
+from _plan import DETERMINISTIC, PUBLISHED
+
+from graphrec.evaluation import Evaluation
+from graphrec.significance import paired_test
+
+METRICS = ('recall@10', 'recall@20', 'ndcg@10', 'ndcg@20')
+MISSING = '\N{EN DASH}'
+Missing = Callable[[Cells, str, str, argparse.Namespace], list[str]]
+
+HEAD = """# Results on real data
+
+Made by `python benchmarks/reproduce.py`; `--plan` prints the grids and epochs, and
+`--only-table` makes this page again from the stored cells.
+
+Every model is ranked over the whole catalogue; training items are masked; means are over
+the users who have test items. Settings are those with the best validation recall@20 among
+the printed grid (seed 0, fewer epochs). Trained models stop early on validation
+recall@20, and nothing is trained again on training and validation together. Values are
+the mean over seeds ± their standard deviation; Popularity, ItemKNN and EASE have nothing
+random and run once. Seconds are those of building and training one model.
+
+The test column compares ndcg@20 user by user (mean over seeds) with that of the best
+baseline, the model other than LightGCN with the highest ndcg@20: the difference, then the
+p-value of a two-sided paired t-test, multiplied by the number of comparisons in the table
+(Bonferroni).
+"""
+
+
+def write_tables(args: argparse.Namespace, cells: Cells, missing: Missing) -> None:
+    """Writes the page to ``args.table``, whole or not at all."""
+    parts = [HEAD, *(_set_part(name, args, cells, missing) for name in args.data)]
+    if args.speed:
+        parts.append(_speed_part(args, cells))
+    machines = sorted({_machine(r['machine']) for r in cells.records() if 'machine' in r})
+    if machines:
+        parts.append('\n'.join(['## Machine', '', *(f'- {one}' for one in machines)]) + '\n')
+    args.table.parent.mkdir(parents=True, exist_ok=True)
+    temporary = args.table.with_name(f'.{args.table.name}.part')
+    temporary.write_text('\n'.join(parts), encoding='utf-8')
+    os.replace(temporary, args.table)
+
+
+def _set_part(name: str, args: argparse.Namespace, cells: Cells, missing: Missing) -> str:
+    about = cells.about(name)
+    if about is None:
+        return f'## {name}\n\nNot run yet.\n'
+    validation = about['validation']
+    lines = [f'## {name}', '', _sizes(about), '']
+    rows, evaluations = {}, {}
+    for model in args.models:
+        done = _finals(name, model, validation, args, cells)
+        rows[model] = [cells.read(job) for job in done], done
+        if done:
+            evaluations[model] = _per_user(cells, done)
+    best = _best_baseline(rows)
+    lines += [
+        '| model | R@10 | R@20 | N@10 | N@20 | seconds | epochs | setting | against the best |',
+        '| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |',
+    ]
+    for model, (records, jobs) in rows.items():
+        compared = _compared(model, best, evaluations)
+        lines.append(_row(model, records, jobs, compared))
+    for published in PUBLISHED.get(name, []):
+        values = [_plain(published.values.get(metric)) for metric in METRICS]
+        cols = [f'*{published.method}* (published)', *values, MISSING, MISSING, MISSING, MISSING]
+        lines.append(f'| {" | ".join(cols)} |')
+    lines += ['', *(f'{p.method}: {p.difference}' for p in PUBLISHED.get(name, []))]
+    lines += ['', 'Grids, validation recall@20:', '', *_grids(name, validation, args, cells)]
+    lacking = missing(cells, name, validation, args)
+    if lacking:
+        lines += ['', 'Missing: ' + '; '.join(lacking) + '.']
+    return '\n'.join(lines) + '\n'
+
+
+def _sizes(about: dict[str, Any]) -> str:
+    text = (
+        f'{about["users"]:,} users, {about["items"]:,} items; training {about["train"]:,}, '
+        f'validation {about["valid"]:,}, test {about["test"]:,} edges. '
+    )
+    if about['validation'] == CARVED:
+        return text + (
+            "The set has no validation part: a tenth of every user's training edges was "
+            'carved out (seed 0). Models train on the rest only, so values are a little below '
+            'what all training edges would give; the carved edges are masked at test.'
+        )
+    return text + "The validation part is the set's own."
+
+
+def _finals(
+    name: str, model: str, validation: str, args: argparse.Namespace, cells: Cells
+) -> list[Job]:
+    point = choose(cells, grid_jobs(name, model, validation, args.epochs))
+    if point is None:
+        return []
+    jobs = final_jobs(name, model, validation, point, args.seeds, args.epochs)
+    return [job for job in jobs if (cells.read(job) or {}).get('status') == 'done']
+
+
+def _per_user(cells: Cells, jobs: list[Job]) -> Evaluation:
+    """Per-user ndcg@20 averaged over seeds, as an evaluation."""
+    values = np.mean([cells.array(job, 'ndcg20') for job in jobs], axis=0)
+    table = pd.DataFrame({'user': cells.array(jobs[0], 'users'), 'ndcg@20': values})
+    return Evaluation({}, per_user=table, dropped={}, notes={}, protocol='mean over seeds')
+
+
+def _best_baseline(rows: dict[str, tuple[list[Any], list[Job]]]) -> str | None:
+    means = {
+        model: statistics.mean(record['test']['ndcg@20'] for record in records)
+        for model, (records, _) in rows.items()
+        if records and model != 'LightGCN'
+    }
+    return max(means, key=means.__getitem__) if means else None
+
+
+def _compared(model: str, best: str | None, evaluations: dict[str, Evaluation]) -> str:
+    if best is None or model not in evaluations:
+        return MISSING
+    if model == best:
+        return 'the best'
+    result = paired_test(evaluations[model], evaluations[best], 'ndcg@20')
+    p = min(1.0, result.p_value * (len(evaluations) - 1))
+    shown = 'p < 0.001' if p < 0.001 else f'p = {p:.3f}'
+    return f'{result.difference:+.4f}, {shown}'
+
+
+def _row(model: str, records: list[Any], jobs: list[Job], compared: str) -> str:
+    if not records:
+        return f'| {model} | ' + ' | '.join([MISSING] * 8) + ' |'
+    values = [_spread([record['test'][metric] for record in records]) for metric in METRICS]
+    seconds = _seconds([record['build_seconds'] for record in records])
+    epochs = [record['best_epoch'] for record in records if 'best_epoch' in record]
+    shown = '/'.join(map(str, epochs)) if epochs else MISSING
+    name = f'{model} (once)' if model in DETERMINISTIC else model
+    if model not in DETERMINISTIC:
+        name += f' ({len(records)} seed{"s" * (len(records) > 1)})'
+    return f'| {name} | {" | ".join([*values, seconds, shown, jobs[0].setting, compared])} |'
+
+
+def _spread(values: list[float]) -> str:
+    mean = f'{statistics.mean(values):.4f}'
+    return f'{mean} ± {statistics.stdev(values):.4f}' if len(values) > 1 else mean
+
+
+def _seconds(values: list[float]) -> str:
+    mean = statistics.mean(values)
+    return f'{mean:.1f}' if mean < 100 else f'{mean:.0f}'
+
+
+def _plain(value: float | None) -> str:
+    return MISSING if value is None else f'{value:.4f}'
+
+
+def _grids(name: str, validation: str, args: argparse.Namespace, cells: Cells) -> list[str]:
+    """One line a model: every point with its validation value, the chosen one in bold."""
+    lines = []
+    for model in args.models:
+        jobs = grid_jobs(name, model, validation, args.epochs)
+        if len(jobs) == 1:
+            lines.append(f'- {model}: one setting ({jobs[0].setting})')
+            continue
+        point, shown = choose(cells, jobs), []
+        for job in jobs:
+            record = cells.read(job)
+            value = MISSING if record is None else 'failed'
+            if record is not None and record['status'] == 'done':
+                value = f'{record["valid"]["recall@20"]:.4f}'
+            text = f'{job.setting}: {value}'
+            chosen = point is not None and all(
+                point[key] == {**job.config, **job.fit}.get(key) for key in point
+            )
+            shown.append(f'**{text}**' if chosen else text)
+        lines.append(f'- {model}: ' + '; '.join(shown))
+    return lines
+
+
+def _speed_part(args: argparse.Namespace, cells: Cells) -> str:
+    lines = [
+        '## LightGCN after a stated budget',
+        '',
+        f'{args.minutes:g} minutes of training, settings fixed beforehand, all training edges, '
+        'no early stopping, last state. Peak memory is that of the process, libraries and data '
+        'included.',
+        '',
+        '| set | R@10 | R@20 | N@10 | N@20 | epochs | s/epoch | evaluation s | peak GB | setting |',
+        '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |',
+    ]
+    notes = []
+    for name in args.speed:
+        job = speed_job(name, args.minutes)
+        lines.append(_speed_row(name, job, cells.read(job)))
+        for published in PUBLISHED.get(name, []):
+            values = [_plain(published.values.get(metric)) for metric in METRICS]
+            cols = [f'*{name}: {published.method}* (published)', *values, *[MISSING] * 5]
+            lines.append(f'| {" | ".join(cols)} |')
+            notes.append(f'- {name}, {published.method}: {published.difference}')
+    return '\n'.join([*lines, '', *notes]) + '\n'
+
+
+def _speed_row(name: str, job: Job, record: dict[str, Any] | None) -> str:
+    if record is None or record['status'] == 'failed':
+        why = 'not run yet' if record is None else f'failed: {record["error"]}'
+        return f'| {name} | ' + ' | '.join([MISSING] * 8) + f' | {why} |'
+    peak = record['peak_bytes']
+    cols = [_plain(record['test'][metric]) for metric in METRICS]
+    cols += [str(record['epochs']), f'{record["epoch_seconds"]:.2f}']
+    cols += [f'{record["evaluation_seconds"]:.1f}', f'{peak / 1e9:.2f}' if peak else MISSING]
+    return f'| {name} | {" | ".join([*cols, job.setting])} |'
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    return (
+        f'{machine["processor"]}, {machine["threads"]} threads, torch {machine["torch"]}, '
+        f'Python {machine["python"]}'
+    )

@@ -1,0 +1,268 @@
+"""Quality of all models on real data: settings chosen on validation, three seeds, one table.
+
+Every cell (a grid point, or a seed of the chosen setting) is stored as it ends, so a run
+that was stopped goes on where it was, and the table is made from the stored cells alone:
+
+    python benchmarks/reproduce.py --data lastfm-2k-mm tiktok --budget-minutes 20
+    python benchmarks/reproduce.py --speed gowalla --minutes 6
+    python benchmarks/reproduce.py --only-table
+"""
+
+import argparse
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from _cells import Cells, Job
+from _jobs import (
+    build,
+    choose,
+    final_jobs,
+    grid_jobs,
+    machine,
+    measure,
+    run_speed,
+    speed_job,
+    with_validation,
+)
+from _plan import BUDGETS, DETERMINISTIC, MODELS, OTHER, SETS, SPEED_SETS, TRAINED
+from _tables import write_tables
+from torch_geometric.data import HeteroData
+
+from graphrec.datasets import load
+from graphrec.graphs.schema import num_items, num_users, split_edges
+from graphrec.models import Recommender
+
+_logger = logging.getLogger('reproduce')
+
+
+class OutOfTimeError(Exception):
+    """The minutes of this run are over; the next run goes on."""
+
+
+class Runner:
+    """Runs what is missing, one cell after the other."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.cells = Cells(args.out)
+        self.args = args
+        self.deadline = time.monotonic() + 60 * args.budget_minutes
+
+    def run(self) -> None:
+        for name in self.args.data:
+            self._guarded(name, self._run_set)
+        for name in self.args.speed:
+            self._guarded(name, self._run_speed)
+
+    def _guarded(self, name: str, action: Any) -> None:
+        """One set that cannot be read does not stop the others."""
+        try:
+            action(name)
+        except (ValueError, OSError, RuntimeError):
+            _logger.exception('%s: stopped', name)
+
+    def _run_set(self, name: str) -> None:
+        about = self.cells.about(name)
+        if about is not None and not any(self._missing(name, about['validation'])):
+            return _logger.info('%s: complete', name)
+        data, validation = with_validation(load(self.args.root / name))
+        self.cells.write_about(name, describe(data) | {'validation': validation})
+        for model in self.args.models:
+            self._run_model(name, model, data, validation)
+
+    def _missing(self, name: str, validation: str) -> list[str]:
+        return missing_cells(self.cells, name, validation, self.args)
+
+    def _run_model(self, name: str, model: str, data: HeteroData, validation: str) -> None:
+        jobs = grid_jobs(name, model, validation, self.args.epochs)
+        best: tuple[float, Job, Recommender, dict[str, Any]] | None = None
+        for job in jobs if len(jobs) > 1 else []:
+            built = self._run_cell(job, data)
+            if built is None or model not in DETERMINISTIC:
+                continue
+            value = built[1]['valid']['recall@20']
+            if best is None or value > best[0]:
+                best = (value, job, *built)  # Saves the final cell the same work.
+        point = choose(self.cells, jobs)
+        if point is None:
+            return _logger.warning('%s %s: no setting, all grid points failed', name, model)
+        for job in final_jobs(name, model, validation, point, self.args.seeds, self.args.epochs):
+            same = best is not None and best[1].config == job.config
+            self._run_cell(job, data, best[2:] if best is not None and same else None)
+        return None
+
+    def _run_cell(
+        self,
+        job: Job,
+        data: HeteroData,
+        ready: tuple[Recommender, dict[str, Any]] | None = None,
+    ) -> tuple[Recommender, dict[str, Any]] | None:
+        """The model and record of a cell that ran now; None if it was stored or failed."""
+        if not self._wanted(job):
+            return None
+        try:
+            if ready is None:
+                model, cost = build(job, data, self.args.progress)
+            else:
+                model, cost = ready[0], {'build_seconds': ready[1]['build_seconds']}
+            record, arrays = measure(job, data, model)
+        except Exception as error:
+            self._store_failure(job, error)
+            return None
+        record = {'status': 'done', 'machine': machine()} | cost | record
+        self.cells.write(job, record, arrays)
+        shown = record.get('test', record['valid'])
+        _logger.info(
+            '%s  [%s]  recall@20 %.4f  %.1f s',
+            job.name,
+            job.setting,
+            shown['recall@20'],
+            record['build_seconds'],
+        )
+        return model, record
+
+    def _run_speed(self, name: str) -> None:
+        job = speed_job(name, self.args.minutes)
+        if not self._wanted(job):
+            return
+        try:
+            data = load(self.args.root / name)
+            record = run_speed(job, data, self.args.progress)
+        except Exception as error:
+            return self._store_failure(job, error)
+        self.cells.write(job, {'status': 'done', 'machine': machine()} | record)
+        _logger.info(
+            '%s  %d epochs, recall@20 %.4f', job.name, record['epochs'], record['test']['recall@20']
+        )
+
+    def _wanted(self, job: Job) -> bool:
+        record = self.cells.read(job)
+        if record is not None and (record['status'] == 'done' or not self.args.retry):
+            return False
+        if time.monotonic() >= self.deadline:
+            raise OutOfTimeError
+        return True
+
+    def _store_failure(self, job: Job, error: Exception) -> None:
+        """A crash is a result too: stored with its message, and the rest goes on."""
+        text = f'{type(error).__name__}: {error}'
+        trace = traceback.format_exc().splitlines()
+        self.cells.write(job, {'status': 'failed', 'error': text, 'traceback': trace})
+        _logger.error('%s failed: %s', job.name, text)
+
+
+def describe(data: HeteroData) -> dict[str, int]:
+    """Sizes of a graph, for the heading of its table."""
+    splits = {split: split_edges(data, split).size(1) for split in ('train', 'valid', 'test')}
+    return {'users': num_users(data), 'items': num_items(data)} | splits
+
+
+def missing_cells(cells: Cells, name: str, validation: str, args: argparse.Namespace) -> list[str]:
+    """What a set still lacks, in words."""
+    missing = []
+    for model in args.models:
+        jobs = grid_jobs(name, model, validation, args.epochs)
+        if len(jobs) > 1:
+            missing += _lacking(cells, jobs, lambda job: f'{job.model} grid [{job.setting}]')
+        point = choose(cells, jobs)
+        if point is None:
+            missing.append(f'{model} test, all seeds')
+            continue
+        jobs = final_jobs(name, model, validation, point, args.seeds, args.epochs)
+        missing += _lacking(cells, jobs, lambda job: f'{job.model} test, seed {job.seed}')
+    return missing
+
+
+def _lacking(cells: Cells, jobs: list[Job], words: Callable[[Job], str]) -> list[str]:
+    records = [(job, cells.read(job)) for job in jobs]
+    return [
+        words(job) + ('' if record is None else f': failed, {record["error"]}')
+        for job, record in records
+        if record is None or record['status'] == 'failed'
+    ]
+
+
+def show_plan(args: argparse.Namespace) -> None:
+    """Prints the grids and the most epochs that each model may take."""
+    for name in args.data:
+        budget = BUDGETS.get(name, OTHER)
+        print(
+            f'{name}: grid {budget.grid_epochs} epochs, final {budget.epochs} at most, '
+            f'validation every {budget.eval_every}, patience {budget.patience}'
+        )
+        for model in args.models:
+            points = budget.grids[model]
+            values = {key: sorted({point[key] for point in points}) for key in points[0]}
+            finals = 1 if model in DETERMINISTIC else len(args.seeds)
+            trained = len(points) > 1 and model in TRAINED
+            most = len(points) * budget.grid_epochs + finals * budget.epochs if trained else 0
+            print(
+                f'  {model:<11}{len(points):>3} settings {values or ""}, {finals} final'
+                + (f', {most} epochs at most' if most else '')
+            )
+    for name in args.speed:
+        print(f'{name}: LightGCN for {args.minutes:g} minutes of training')
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    root = Path(os.environ.get('GRAPHREC_DATA', '../shared/data'))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('--data', nargs='*', default=None, metavar='SET', help=f'default: {" ".join(SETS)}')
+    add('--models', nargs='+', default=list(MODELS), choices=MODELS, metavar='MODEL')
+    add('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    add(
+        '--speed',
+        nargs='*',
+        default=None,
+        metavar='SET',
+        help=f'LightGCN for --minutes on these sets (named none: {" ".join(SPEED_SETS)})',
+    )
+    add('--minutes', type=float, default=6.0, help='training of a speed set')
+    add('--root', type=Path, default=root, help='folder of the data sets (GRAPHREC_DATA)')
+    add('--out', type=Path, default=Path('runs/reproduce'), help='folder of the cells')
+    add('--table', type=Path, default=Path('docs/results.md'), help='Markdown file to write')
+    add('--budget-minutes', type=float, default=120.0, help='start no cell after these')
+    add('--epochs', type=int, help='replaces all epochs of the plan (for a quick look)')
+    add('--threads', type=int, default=2)
+    add('--retry', action='store_true', help='run failed cells again')
+    add('--plan', action='store_true', help='print what would run and stop')
+    add('--only-table', action='store_true', help='make the table from what is stored')
+    add('--progress', action='store_true', help='show the progress bar of each training')
+    args = parser.parse_args(argv)
+    if args.data is None:  # Speed sets alone are a run of their own.
+        args.data = [] if args.speed is not None and not args.only_table else list(SETS)
+    if args.speed is None:
+        args.speed = list(SPEED_SETS) if args.only_table else []
+    elif not args.speed:
+        args.speed = list(SPEED_SETS)
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr)
+    if args.plan:
+        show_plan(args)
+        return 0
+    torch.set_num_threads(args.threads)
+    if not args.only_table:
+        try:
+            Runner(args).run()
+        except OutOfTimeError:
+            _logger.warning('the %g minutes are over; run again to go on', args.budget_minutes)
+    write_tables(args, Cells(args.out), missing_cells)
+    print(args.table.read_text())
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
