@@ -128,7 +128,7 @@ def require_unique(ids: Sequence[Any], what: str, path: Path, first_line: int) -
     if again.any():
         row = int(again.argmax())
         raise FormatError(
-            f'{at_line(path, row + first_line)} describes {what} {ids[row]!r} a second time; '
+            f'{at_line(path, row + first_line)} describes {what} {str(ids[row])!r} a second time; '
             f'keep one line'
         )
 

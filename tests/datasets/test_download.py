@@ -279,7 +279,7 @@ def test_broken_archive(add, tmp_path):
 
 
 def test_bad_arguments_and_folders(add, tmp_path):
-    with pytest.raises(GraphError, match="'name' is 'movielens'.*movielens-100k"):
+    with pytest.raises(GraphError, match=r"'name' is 'movielens'.*movielens-100k"):
         download('movielens', tmp_path)
     add()
     (tmp_path / 'file').write_text('')

@@ -50,10 +50,10 @@ def test_default_graph():
 
 
 def test_same_seed_same_graph():
-    kwargs = dict(
-        num_users=60, num_items=40, num_queries=9, query_words=True, sessions=True,
-        noise_share=0.2, duplicate_share=0.1, missing_share=0.3,
-    )  # fmt: skip
+    kwargs = {
+        'num_users': 60, 'num_items': 40, 'num_queries': 9, 'query_words': True, 'sessions': True,
+        'noise_share': 0.2, 'duplicate_share': 0.1, 'missing_share': 0.3,
+    }  # fmt: skip
     assert_same(planted(**kwargs, seed=3), planted(**kwargs, seed=3))
     other = planted(**kwargs, seed=4)
     assert not torch.equal(all_pairs(planted(**kwargs, seed=3)), all_pairs(other))
