@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from torch_geometric.data import HeteroData
 
+from graphrec.datasets.sources import RECORD
 from graphrec.datasets.text import at_line, numbers, read_lines, read_separated, require_file
 from graphrec.errors import FormatError
 from graphrec.graphs.interactions import from_tables
@@ -38,7 +39,8 @@ def read_amazon(path: str | Path, **kwargs: Any) -> HeteroData:
     """
     file = Path(path)
     if file.is_dir():
-        found = sorted(f for f in file.iterdir() if f.name.endswith(_ENDINGS))
+        there = [f for f in file.iterdir() if f.name != RECORD]
+        found = sorted(f for f in there if f.name.endswith(_ENDINGS))
         if len(found) != 1:
             raise FormatError(
                 f"'{file}' holds {[f.name for f in found]}, expected one file of reviews; give "

@@ -18,12 +18,11 @@ from typing import Any
 import pandas as pd
 from tqdm.auto import tqdm
 
-from graphrec.datasets.sources import SOURCES, RemoteFile, Source
+from graphrec.datasets.sources import RECORD, SOURCES, RemoteFile, Source
 from graphrec.errors import FormatError, GraphError, OfflineError
 
 logger = logging.getLogger(__name__)
 
-RECORD = 'download.json'
 _CHUNK = 1 << 18
 _NO_RETRY = (400, 401, 403, 404, 405, 410, 451)
 
@@ -79,7 +78,7 @@ def download(
         progress: Whether to show a progress bar.
 
     Returns:
-        The folder; ``formats.read(folder, source.format)`` makes the graph of it.
+        The folder; ``graphrec.load(folder)`` makes the graph of it.
 
     Raises:
         GraphError: If the name is unknown or the folder can't be written.

@@ -7,19 +7,17 @@ from typing import Any
 from torch_geometric.data import HeteroData
 
 from graphrec.datasets.folder import LOOKED_FOR, is_folder, read_folder
-from graphrec.datasets.lightgcn_text import read_lightgcn
-from graphrec.datasets.mmrec import read_mmrec
-from graphrec.datasets.mmssl_json import read_mmssl
-from graphrec.datasets.recbole import read_recbole
+from graphrec.datasets.formats import FORMATS
 from graphrec.datasets.tables import require_folder
 from graphrec.errors import FormatError, GraphError
 
-READERS: dict[str, Callable[..., HeteroData]] = {
-    'folder': read_folder,
-    'mmrec': read_mmrec,
-    'recbole': read_recbole,
-    'lightgcn': read_lightgcn,
-    'mmssl': read_mmssl,
+READERS: dict[str, Callable[..., HeteroData]] = {'folder': read_folder, **FORMATS}
+
+TELLING = {
+    'lightgcn': ('train.txt', 'data1.txt'),
+    'mmssl': ('train.json', '5-core/train.json'),
+    'movielens': ('u.data', 'ratings.dat', 'ml-100k/u.data', 'ml-1m/ratings.dat'),
+    'amazon': ('reviews_*.json', 'reviews_*.json.gz'),
 }
 
 
@@ -29,9 +27,12 @@ def load(path: str | Path, *, format: str | None = None, **kwargs: Any) -> Heter
     Args:
         path: The folder.
         format: ``'folder'`` (the package's own layout), ``'mmrec'``, ``'recbole'``,
-            ``'lightgcn'`` or ``'mmssl'``; by default told from the files: ours by
-            ``interactions.csv``, MMRec by ``*.inter`` with ``x_label`` or ``*_feat.npy``,
-            other ``*.inter`` RecBole, LightGCN by ``train.txt``, MMSSL by ``train.json``.
+            ``'lightgcn'``, ``'mmssl'``, ``'movielens'`` or ``'amazon'``; by default told
+            from the files: ours by ``interactions.csv``, MMRec by ``*.inter`` with
+            ``x_label`` or ``*_feat.npy``, other ``*.inter`` RecBole, LightGCN by
+            ``train.txt`` (Last.FM: ``data1.txt``), MMSSL by ``train.json``, MovieLens by
+            ``u.data`` or ``ratings.dat``, Amazon by ``reviews_*.json``. The Amazon files
+            of 2023 have no telling name: say ``format='amazon'``.
         **kwargs: Arguments of that reader, e.g. ``how='random'``; see
             :func:`graphrec.datasets.folder.read_folder`.
 
@@ -60,13 +61,13 @@ def detect(folder: Path) -> str:
     if atomic:
         has_features = any(folder.glob('*_feat.npy'))
         return 'mmrec' if has_features or 'x_label' in _first_line(atomic[0]) else 'recbole'
-    if (folder / 'train.txt').is_file():
-        return 'lightgcn'
-    if (folder / 'train.json').is_file():
-        return 'mmssl'
+    for format, files in TELLING.items():
+        if any(any(folder.glob(file)) for file in files):
+            return format
+    there = sorted(p.name for p in folder.iterdir())[:10]
     raise FormatError(
         f"'{folder}' holds no data set (looked for {', '.join(LOOKED_FOR)}, *.inter, train.txt, "
-        f'train.json; it holds {sorted(p.name for p in folder.iterdir())[:10]})'
+        f'train.json, u.data, ratings.dat, reviews_*.json; it holds {there})'
     )
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+RECORD = 'download.json'  # In each downloaded folder: address, size, SHA-256 by file.
+
 _GROUPLENS = 'https://files.grouplens.org/datasets/movielens'
 _LIGHTGCN = (
     'https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/'

@@ -1,15 +1,17 @@
+import gzip
 import hashlib
 import io
 import json
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from graphrec.datasets import download as module
 from graphrec.datasets.download import available, download
 from graphrec.datasets.formats import FORMATS
+from graphrec.datasets.loading import load
 from graphrec.datasets.sources import SOURCES, RemoteFile, Source
 from graphrec.errors import FormatError, GraphError, OfflineError
 
@@ -239,6 +241,15 @@ def zipped(**members):
     return stream.getvalue()
 
 
+def test_from_address_to_graph(add, tmp_path):
+    add(file='ml-100k.zip', body=zipped(**{'ml-100k__u.data': '1\t5\t3\t9\n2\t5\t4\t8\n'}))
+    data = load(get(tmp_path))
+    assert (data.name, data['user'].num_nodes) == ('movielens-100k', 2)
+    line = '{"reviewerID": "A", "asin": "x", "overall": 5.0, "unixReviewTime": 7}'
+    add(name='other', file='reviews_Toy_5.json.gz', body=gzip.compress(line.encode()))
+    assert list(load(get(tmp_path, 'other'))['item'].id) == ['x']
+
+
 def test_archive_is_unpacked(add, tmp_path):
     add(file='toy.zip', body=zipped(toy__a='one', toy__b='two'))
     folder = get(tmp_path)
@@ -293,7 +304,7 @@ def test_bad_arguments_and_folders(add, tmp_path):
 
 def test_disk_full_names_the_file(add, tmp_path, monkeypatch):
     add()
-    real = module.Path.open
+    real = Path.open
 
     class Full(io.BytesIO):
         def write(self, data):
@@ -302,7 +313,7 @@ def test_disk_full_names_the_file(add, tmp_path, monkeypatch):
     def full(self, mode='r', *args, **kwargs):
         return Full() if self.name.endswith('.part') and 'b' in mode else real(self, mode)
 
-    monkeypatch.setattr(module.Path, 'open', full)
+    monkeypatch.setattr(Path, 'open', full)
     with pytest.raises(GraphError, match=r'toy\.bin\.part.*No space left'):
         get(tmp_path)
 

@@ -75,7 +75,7 @@ def test_malformed_lines(tmp_path, train, message):
     ('names', 'message'),
     [
         ('a 0\nb 1\n', r"user_list\.txt' line 1 has no column 'remap_id'"),
-        ('org_id remap_id\na 0\nb 0\n', 'line 3 describes remap_id '0' a second time'),
+        ('org_id remap_id\na 0\nb 0\n', "line 3 describes remap_id '0' a second time"),
         ('org_id remap_id\na zero\n', "line 2 has remap_id 'zero'"),
         ('org_id remap_id\na b 0\n', 'line 2 has 3 fields'),
     ],
