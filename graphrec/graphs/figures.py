@@ -155,16 +155,21 @@ def draw_curve(
     start: tuple[float, float],
     end: tuple[float, float],
     bow: float | None = None,
+    onward: float | None = None,
     **style: Any,
 ) -> None:
     """A curve that leaves and arrives horizontally, or with :obj:`bow` swings out that
-    far to the right; keywords as for ``PathPatch``."""
+    far to the right, or goes straight on to :obj:`onward`; keywords as for
+    ``PathPatch``."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Curve
 
     middle = (start[0] + end[0]) / 2 if bow is None else max(start[0], end[0]) + bow
     points = [start, (middle, start[1]), (middle, end[1]), end]
     codes = [Curve.MOVETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4]
+    if onward is not None:
+        points.append((onward, end[1]))
+        codes.append(Curve.LINETO)
     style = {'facecolor': 'none', 'capstyle': 'butt', 'zorder': 1, **style}
     axes.add_patch(PathPatch(Curve(points, codes), **style))
 
