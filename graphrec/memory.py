@@ -111,7 +111,8 @@ def estimate(
             'batch': 16 * batch_size * dim * _FLOAT,
         }
     parts.update({name.replace('_', ' '): int(size) for name, size in hint.items()})
-    block = max(_EVALUATION_BLOCK, items * _FLOAT)
+    scores = users * items * _FLOAT
+    block = min(max(_EVALUATION_BLOCK, items * _FLOAT), scores)
     parts['evaluation'] = 3 * block + (users + items) * dim * _FLOAT
     return MemoryEstimate(cls.__name__, parts, built if isinstance(model, Recommender) else 0)
 
@@ -131,9 +132,10 @@ def check(needed: MemoryEstimate, limit: int | None = None) -> None:
         limit = available_memory()
     if limit is None or needed.total <= limit:
         return
+    parts = ', '.join(f'{name} {format_bytes(size)}' for name, size in needed.parts.items())
     raise CapacityError(
-        f'{needed.model} would take about {format_bytes(needed.total)}, but the limit is '
-        f"{format_bytes(limit)} ('memory_limit', or what the machine has free):\n{needed}\n"
+        f'{needed.model} would take about {format_bytes(needed.total)} ({parts}), but the limit '
+        f"is {format_bytes(limit)} ('memory_limit', or what the machine has free); "
         f'{_advice(needed)}'
     )
 

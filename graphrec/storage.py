@@ -146,11 +146,11 @@ def read_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
         raise FormatError(f"'{path}' is not a readable safetensors file ({error})") from error
 
 
-def write_json(path: Path, document: dict[str, Any]) -> str:
+def write_json(path: Path, document: dict[str, Any], *, indent: int | None = 1) -> str:
     """Writes a sealed document (it carries its own SHA-256) through a temporary name;
     returns the SHA-256 (hex) of the file."""
     sealed = {**document, _SEAL: _seal(document)}
-    content = json.dumps(sealed, indent=1, allow_nan=False).encode()
+    content = json.dumps(sealed, indent=indent, allow_nan=False).encode()
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()

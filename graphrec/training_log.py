@@ -50,8 +50,8 @@ class TrainingLog:
         self._count += interactions
         now = time.monotonic()
         if not self._bar.disable and now - self._since >= _REFRESH_SECONDS:
-            speed = tqdm.format_sizeof(self._count / (now - self._since))
-            self._shown.update(epoch=str(epoch), loss=f'{loss:.4f}', speed=f'{speed}/s')
+            speed = f'{tqdm.format_sizeof(self._count / (now - self._since))} interactions/s'
+            self._shown.update(epoch=str(epoch), loss=f'{loss:.4f}', speed=speed)
             self._bar.set_postfix(self._shown, refresh=False)
             self._count, self._since = 0, now
 

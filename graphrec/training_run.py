@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -120,8 +121,7 @@ class TrainingRun:
         self.rows.append(row)
         if self.epoch % self.eval_every == 0 or self.epoch == self.epochs:
             self._evaluate()
-        if self.scheduler is not None:
-            self.scheduler.step()
+        self._step_schedule()
         self.epoch, self.batch = self.epoch + 1, 0
         self._loss_sum, self._interactions, self._seconds = 0.0, 0, 0.0
         self._generator = None
@@ -225,6 +225,14 @@ class TrainingRun:
     def _advice(self) -> str:
         lr = self.optimizer.param_groups[0]['lr']
         return f'lower the learning rate (now {float(lr):g}) or check the features of these nodes'
+
+    def _step_schedule(self) -> None:
+        if self.scheduler is None:
+            return
+        with warnings.catch_warnings():
+            # A run resumed at the end of an epoch took its steps in another process.
+            warnings.filterwarnings('ignore', 'Detected call of `lr_scheduler.step')
+            self.scheduler.step()
 
     def _check_parameters(self) -> None:
         for name, value in self.model.named_parameters():
