@@ -1,0 +1,94 @@
+"""Side-by-side timing: the same work, alternating, medians and spread."""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+DATA_ROOT = Path(os.environ.get('GRAPHREC_DATA', '../shared/data'))
+
+
+def alternate(
+    steps: dict[str, Callable[[], Any]], rounds: int, warm_up: int = 2
+) -> dict[str, list[float]]:
+    """Seconds of every step in every round. All steps take their turn in each round, so
+    that a slow moment of the machine meets all of them."""
+    for step in steps.values():
+        for _ in range(warm_up):
+            step()
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def spread(seconds: list[float]) -> dict[str, float]:
+    """Median, quartiles and minimum in milliseconds."""
+    low, median, high = statistics.quantiles(seconds, n=4, method='inclusive')
+    return {
+        'median_ms': 1e3 * median,
+        'q1_ms': 1e3 * low,
+        'q3_ms': 1e3 * high,
+        'min_ms': 1e3 * min(seconds),
+    }
+
+
+def peak_memory(arguments: list[str]) -> int:
+    """Peak resident bytes of a fresh Python process running :obj:`arguments`."""
+    code = (
+        'import resource, runpy, sys; sys.argv = sys.argv[1:]; '
+        'sys.path.insert(0, sys.argv[0].rsplit("/", 1)[0]); '
+        'runpy.run_path(sys.argv[0], run_name="__main__"); '
+        'print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)'
+    )
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return int(done.stdout.strip().rsplit('peak', 1)[1])
+
+
+def write(path: Path, record: dict[str, Any]) -> None:
+    """Writes one JSON, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile('w', dir=path.parent, delete=False) as file:
+        json.dump(record, file, indent=1)
+    os.replace(file.name, path)
+
+
+def report(rows: list[dict[str, Any]], digits: int = 2) -> str:
+    """The rows as a Markdown table."""
+    frame = pd.DataFrame(rows)
+    cells = [[_cell(value, digits) for value in row] for row in frame.itertuples(index=False)]
+    lines = ['| ' + ' | '.join(map(str, frame.columns)) + ' |', '|---' * frame.shape[1] + '|']
+    return '\n'.join(lines + ['| ' + ' | '.join(row) + ' |' for row in cells])
+
+
+def _cell(value: Any, digits: int) -> str:
+    if isinstance(value, float):
+        return '–' if value != value else f'{value:,.{digits}f}'
+    return f'{value:,}' if isinstance(value, int) else str(value)
+
+
+def parser(description: str | None, out: str) -> argparse.ArgumentParser:
+    """The arguments that every benchmark takes."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument('--threads', type=int, default=2, help='torch threads (default: 2)')
+    made.add_argument('--out', type=Path, default=Path(out), help=f'JSON (default: {out})')
+    return made
