@@ -14,6 +14,7 @@ from torch_geometric.data import HeteroData
 from graphrec.graphs import figures
 from graphrec.graphs.schema import (
     FEATURE_PREFIX,
+    INTERACTS,
     ITEM,
     PRESENT_PREFIX,
     USER,
@@ -138,11 +139,15 @@ def describe(data: HeteroData) -> Statistics:
     .. math::
         G = \frac{\sum_{r=1}^{I} (2 r - I - 1) \, d_r}{I \sum_r d_r}
 
-    Raises:
-        GraphError: If the graph has no training edge type.
+    A graph of other things than users and items (outfits, say) is described by its
+    counts; its training numbers are 0.
     """
-    user, item = train_edges(data).cpu().numpy()
-    count_users, count_items = num_users(data), num_items(data)
+    user, item = np.zeros((2, 0), dtype=np.int64)
+    if INTERACTS in data.edge_types:
+        user, item = train_edges(data).cpu().numpy()
+    # Asking a graph for a type that it lacks would add the type.
+    count_users = num_users(data) if USER in data.node_types else 0
+    count_items = num_items(data) if ITEM in data.node_types else 0
     user_degree = np.bincount(user, minlength=count_users)
     item_degree = np.bincount(item, minlength=count_items)
     sizes = _component_sizes(user, item, count_users, count_items)
@@ -156,6 +161,7 @@ def describe(data: HeteroData) -> Statistics:
         cold_edge_share[split] = float(cold[held_item].mean()) if held_item.size else 0.0
         users_without_training[split] = int((user_degree[np.unique(held_user)] == 0).sum())
     pairs = count_users * count_items
+    named = modalities(data) if ITEM in data.node_types else []
     return Statistics(
         name=str(data.get('name') or ''),
         nodes={t: int(data[t].num_nodes) for t in data.node_types},
@@ -173,7 +179,7 @@ def describe(data: HeteroData) -> Statistics:
         cold_item_share=float(cold.mean()) if count_items else 0.0,
         cold_edge_share=cold_edge_share,
         users_without_training=users_without_training,
-        modalities={name: _modality(data, name) for name in modalities(data)},
+        modalities={name: _modality(data, name) for name in named},
         repairs={str(name): int(n) for name, n in (data.get('repairs') or {}).items()},
         user_histogram=_histogram(user_degree),
         item_histogram=_histogram(item_degree),
@@ -269,8 +275,8 @@ def _readable(value: Any) -> str:
 
 
 def _headline(statistics: Statistics) -> str:
-    users, items = statistics.nodes[USER], statistics.nodes[ITEM]
-    edges = statistics.edges['user interacts item']
+    users, items = statistics.nodes.get(USER, 0), statistics.nodes.get(ITEM, 0)
+    edges = statistics.edges.get(' '.join(INTERACTS), 0)
     sizes = f'{users:,} users, {items:,} items, {edges:,} training edges'
     return f'{statistics.name}: {sizes}' if statistics.name else sizes
 

@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch_geometric.data import HeteroData
 
@@ -66,7 +67,7 @@ def test_boxes_do_not_overlap_and_labels_fit(data, tmp_path, monkeypatch):
             assert apart
     width, height = figure.get_size_inches()
     assert all(b[0] >= 0 and b[1] >= 0 and b[2] <= width and b[3] <= height for b in boxes)
-    renderer = figure.canvas.get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()
     for text in figure.axes[0].texts:
         extent = text.get_window_extent(renderer)
         assert extent.x0 >= 0

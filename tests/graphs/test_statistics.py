@@ -95,11 +95,17 @@ def test_describe_without_edges(users, items, tmp_path):
     assert draw(found, tmp_path / 'empty.png').stat().st_size > 0
 
 
-def test_describe_names_missing_training_edges():
+def test_describe_a_graph_of_other_things(tmp_path):
     graph = HeteroData()
-    graph['user'].num_nodes = graph['item'].num_nodes = 1
-    with pytest.raises(GraphError, match='no training edges'):
-        describe(graph)
+    graph['outfit'].num_nodes, graph['item'].num_nodes = 2, 3
+    graph['outfit', 'contains', 'item'].edge_index = torch.tensor([[0, 1], [0, 2]])
+    found = describe(graph)
+    assert found.nodes == {'outfit': 2, 'item': 3}
+    assert found.edges == {'outfit contains item': 2}
+    assert (found.density, found.active_items, found.largest_component) == (0, 0, 1)
+    assert graph.node_types == ['outfit', 'item']
+    assert 'outfit contains item' in str(found)
+    assert draw(graph, tmp_path / 'a.svg').exists()
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20))
