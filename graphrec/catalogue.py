@@ -1,5 +1,6 @@
 """What there is to load: embedded data, folders, downloads."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -40,10 +41,10 @@ def catalogue(root: Path) -> pd.DataFrame:
 
 
 def _title(folder: Path) -> str:
-    """The first sentence of the folder's README."""
+    """The first clause of the folder's README."""
     try:
         lines = (folder / 'README.md').read_text('utf-8').splitlines()
     except (OSError, UnicodeDecodeError):
         return ''
     text = next((line for line in lines if line.strip() and not line.startswith('#')), '')
-    return text.split('. ')[0].strip().rstrip('.')
+    return re.split(r'[.:;] ', text)[0].strip().rstrip('.')

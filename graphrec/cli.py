@@ -10,6 +10,7 @@ from graphrec import job, runs, saved_run
 from graphrec.catalogue import catalogue
 from graphrec.command import Commands, common_options
 from graphrec.console import Output
+from graphrec.datasets import download
 from graphrec.graphs import statistics
 from graphrec.settings import parse_settings
 from graphrec.version import __version__
@@ -51,7 +52,9 @@ def main(context: click.Context) -> None:
 )
 @common_options
 def demo(out: Path, seed: int, output: Output) -> None:
-    """Five models on embedded data: a table, a picture, recommendations.
+    """Five models on embedded data, compared.
+
+    Ends with a table, a picture and the next command to try.
 
     \b
     Example: graphrec demo --out graphrec-demo
@@ -67,15 +70,24 @@ def demo(out: Path, seed: int, output: Output) -> None:
 
 @main.command()
 @click.option('--root', type=PATH, default=Path('data'), show_default=True, help='Your folders.')
+@click.option('--download', 'name', help='Bring this one to --root.')
 @common_options
-def datasets(root: Path, seed: int, output: Output) -> None:
-    """List what can be loaded: embedded, under --root, and by download.
+def datasets(root: Path, name: str | None, seed: int, output: Output) -> None:
+    """List what can be loaded, or download it.
+
+    Lists embedded data, the folders under --root, and public sources.
 
     \b
     Example: graphrec datasets --root ../shared/data
     """
+    if name is not None:
+        folder = download(name, root, progress=output.progress)
+        output.line(f'Folder: {folder}')
+        output.finish({'folder': folder})
+        return
     table = catalogue(root)
-    output.table(table)
+    output.table(table[['name', 'kind', 'title']])
+    output.line(f"A folder is named by its path, such as '{root / 'NAME'}'.")
     output.finish({'datasets': table})
 
 
@@ -87,7 +99,7 @@ def datasets(root: Path, seed: int, output: Output) -> None:
 def describe(
     source: str, load: tuple[str, ...], picture: Path | None, seed: int, output: Output
 ) -> None:
-    """Sizes, degrees, popularity, components and cold start of DATA.
+    """Sizes, degrees, popularity and cold start of DATA.
 
     \b
     Example: graphrec describe ../shared/data/tiktok --picture tiktok.png
@@ -106,10 +118,19 @@ def describe(
 @main.command()
 @data_argument
 @load_option
-@click.option('--model', 'name', type=click.Choice(list(runs.MODELS)), default='lightgcn')
+@click.option(
+    '--model',
+    'name',
+    type=click.Choice(list(runs.MODELS)),
+    default='lightgcn',
+    show_default=True,
+    help='Method.',
+)
 @click.option('--out', type=PATH, required=True, help='Folder of the trained model.')
 @click.option('--epochs', type=int, default=100, show_default=True, help='At most so many.')
-@click.option('--batch-size', type=int, default=2048, show_default=True)
+@click.option(
+    '--batch-size', type=int, default=2048, show_default=True, help='Interactions a step.'
+)
 @click.option('--lr', type=float, default=1e-3, show_default=True, help='Learning rate.')
 @click.option('--dim', type=int, help='Size of the embeddings; default of the model.')
 @click.option('--num-layers', type=int, help='Layers; default of the model.')
@@ -122,12 +143,13 @@ def describe(
 @k_option
 @common_options
 def train(source: str, out: Path, how: str | None, seed: int, output: Output, **given: Any) -> None:
-    """Train a model on DATA, judge it beside Popularity, and save it.
+    """Train a model on DATA, judge it and save it.
 
+        Popularity stands beside it in the table.
     The epoch is chosen on the validation part; the test part is only read at the end.
 
-    \b
-    Example: graphrec train ../shared/data/tiktok --model lightgcn --out runs/tiktok
+        \b
+        Example: graphrec train ../shared/data/tiktok --model lightgcn --out runs/tiktok
     """
     name, pairs = given.pop('name'), list(given.pop('pairs'))
     short = {'dim': given.pop('dim'), 'num_layers': given.pop('num_layers')}
@@ -157,7 +179,13 @@ def train(source: str, out: Path, how: str | None, seed: int, output: Output, **
 @main.command()
 @model_argument
 @data_argument
-@click.option('--split', type=click.Choice(['test', 'valid']), default='test', show_default=True)
+@click.option(
+    '--split',
+    type=click.Choice(['test', 'valid']),
+    default='test',
+    show_default=True,
+    help='Held-out part.',
+)
 @click.option('--metrics', default='recall,ndcg', show_default=True, help='Separated by commas.')
 @click.option('--mask-valid', is_flag=True, help='Validation items are out of the running too.')
 @click.option('--groups', is_flag=True, help='Also by activity of the users.')
@@ -165,7 +193,7 @@ def train(source: str, out: Path, how: str | None, seed: int, output: Output, **
 @k_option
 @common_options
 def evaluate(folder: Path, source: str, seed: int, output: Output, **given: Any) -> None:
-    """Rank all items for the held-out part of DATA with a trained MODEL.
+    """Judge a trained MODEL on a held-out part of DATA.
 
     \b
     Example: graphrec evaluate runs/tiktok ../shared/data/tiktok --k 10 --k 20
@@ -202,7 +230,9 @@ def recommend(
     seed: int,
     output: Output,
 ) -> None:
-    """The best items for users of DATA, or for someone known by items.
+    """The best items for users, or for someone new.
+
+    Without --users and --history, everyone in DATA is served.
 
     \b
     Example: graphrec recommend runs/tiktok ../shared/data/tiktok --users 1,2,3 --k 10
@@ -233,7 +263,7 @@ def explain(
     seed: int,
     output: Output,
 ) -> None:
-    """The exact parts of the score of an item for a user.
+    """Why an item has its score for a user, exactly.
 
     \b
     Example: graphrec explain runs/tiktok ../shared/data/tiktok --user 1 --item 5
