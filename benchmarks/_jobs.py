@@ -52,8 +52,8 @@ def grid_jobs(data: str, model: str, validation: str, epochs: int | None = None)
     """The cells of a grid, seed 0."""
     budget = BUDGETS.get(data, OTHER)
     return [
-        _job(data, model, 'grid', 0, point, epochs or budget.grid_epochs, budget, validation)
-        for point in budget.grids[model]
+        _job(data, model, 'grid', 0, point, epochs, budget, validation)
+        for point in budget.grid(model)
     ]
 
 
@@ -68,7 +68,7 @@ def final_jobs(
     """The cells of the chosen setting; one only where seeds change nothing."""
     budget = BUDGETS.get(data, OTHER)
     return [
-        _job(data, model, 'final', seed, point, epochs or budget.epochs, budget, validation)
+        _job(data, model, 'final', seed, point, epochs, budget, validation)
         for seed in (seeds[:1] if model in DETERMINISTIC else seeds)
     ]
 
@@ -92,13 +92,15 @@ def _job(
     kind: str,
     seed: int,
     point: dict[str, Any],
-    epochs: int,
+    epochs: int | None,
     budget: Budget,
     validation: str,
 ) -> Job:
     config = {key: value for key, value in point.items() if key != 'lr'}
     loop: dict[str, Any] = {}
     if model in TRAINED:
+        plan = budget.loops[model]
+        epochs = epochs or (plan.grid_epochs if kind == 'grid' else plan.epochs)
         loop = {
             'epochs': epochs,
             'lr': point['lr'],

@@ -189,25 +189,33 @@ def _lacking(cells: Cells, jobs: list[Job], words: Callable[[Job], str]) -> list
 
 
 def show_plan(args: argparse.Namespace) -> None:
-    """Prints the grids and the most epochs that each model may take."""
+    """Prints the grids, and the most epochs and minutes that training may take."""
+    total = 0.0
     for name in args.data:
         budget = BUDGETS.get(name, OTHER)
         print(
-            f'{name}: grid {budget.grid_epochs} epochs, final {budget.epochs} at most, '
-            f'validation every {budget.eval_every}, patience {budget.patience}'
+            f'{name}: validation every {budget.eval_every} epochs, stop after '
+            f'{budget.patience} without improvement'
         )
         for model in args.models:
-            points = budget.grids[model]
-            values = {key: sorted({point[key] for point in points}) for key in points[0]}
+            points = budget.grid(model)
             finals = 1 if model in DETERMINISTIC else len(args.seeds)
-            trained = len(points) > 1 and model in TRAINED
-            most = len(points) * budget.grid_epochs + finals * budget.epochs if trained else 0
-            print(
-                f'  {model:<11}{len(points):>3} settings {values or ""}, {finals} final'
-                + (f', {most} epochs at most' if most else '')
-            )
+            values = {key: sorted({point[key] for point in points}) for key in points[0]}
+            line = f'  {model:<11}{len(points):>3} settings, {finals} final  {values or ""}'
+            if model in TRAINED:
+                loop = budget.loops[model]
+                epochs = len(points) * loop.grid_epochs + finals * loop.epochs
+                minutes = epochs * loop.seconds / 60
+                total += minutes
+                line += (
+                    f'  {loop.grid_epochs} and {loop.epochs} epochs: {epochs} in '
+                    f'{minutes:.0f} minutes at most'
+                )
+            print(line)
     for name in args.speed:
         print(f'{name}: LightGCN for {args.minutes:g} minutes of training')
+        total += args.minutes
+    print(f'training: {total:.0f} minutes at most on two cores; early stopping takes about half')
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

@@ -128,7 +128,7 @@ def test_second_run_computes_nothing(bench, sets, monkeypatch):
 
 
 def test_stopped_run_goes_on_and_the_table_says_what_is_missing(bench, sets, monkeypatch):
-    measure, left = bench.measure, [3]
+    measure, left = bench.measure, [4]
 
     def killed(*args):
         if left[0] == 0:
@@ -140,7 +140,7 @@ def test_stopped_run_goes_on_and_the_table_says_what_is_missing(bench, sets, mon
     models = ['--models', 'EASE', 'MF']
     with pytest.raises(KeyboardInterrupt):
         bench.main([*arguments(sets, '--data', 'own'), *models])
-    assert len(stored(sets, 'own/EASE-grid-*.json')) == 3
+    assert len(stored(sets, 'own/EASE-grid-*.json')) == 4
     assert not list((sets / 'cells').rglob('*.part'))
 
     bench.main([*arguments(sets, '--data', 'own'), *models, '--only-table'])
@@ -164,7 +164,7 @@ def test_crash_of_a_cell_is_stored_and_stops_nothing(bench, sets, monkeypatch):
     build = bench.build
 
     def crashing(job, data, progress):
-        if job.model == 'ItemKNN' and job.config['k'] == 20:
+        if job.model == 'ItemKNN' and job.config['k'] == 50:
             raise RuntimeError('out of luck')
         return build(job, data, progress)
 
@@ -176,7 +176,7 @@ def test_crash_of_a_cell_is_stored_and_stops_nothing(bench, sets, monkeypatch):
     assert {cell['error'] for cell in failed} == {'RuntimeError: out of luck'}
     assert len(failed) < len(cells)
     table = (sets / 'results.md').read_text()
-    assert 'k=20, shrinkage=0: failed' in table
+    assert 'k=50, shrinkage=0: failed' in table
     assert 'Popularity (once)' in table
 
     monkeypatch.setattr(bench, 'build', build)
@@ -206,7 +206,7 @@ def test_speed_run_ends_after_its_minutes(bench, sets):
 def test_plan_prints_and_runs_nothing(bench, sets, capsys):
     bench.main([*arguments(sets, '--data', 'tiktok'), '--plan'])
     out = capsys.readouterr().out
-    assert 'tiktok: grid' in out
+    assert 'tiktok: validation every' in out
     assert 'LightGCN' in out
     assert not (sets / 'cells').exists()
 
