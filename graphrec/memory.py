@@ -22,7 +22,7 @@ from graphrec.models.recommender import Recommender
 # Numbers that an optimiser keeps beside every parameter.
 _OPTIMIZER_STATES = {'adam': 2, 'adamw': 2, 'sgd': 0, 'momentum': 1, 'adagrad': 1, 'other': 2}
 _FLOAT = 4
-_EVALUATION_BLOCK = 16 * 2**20  # Bytes of scores at once; see graphrec.ranking.
+_EVALUATION_BLOCK = 32 * 2**20  # Bytes of scores at once; see graphrec.ranking.
 _SAMPLER_EDGE = 64  # Bytes a training edge: keys, order, users, positives, negatives.
 _UNLIMITED = 1 << 60  # What control groups write for 'no limit'.
 
@@ -112,7 +112,7 @@ def estimate(
         }
     parts.update({name.replace('_', ' '): int(size) for name, size in hint.items()})
     scores = users * items * _FLOAT
-    block = min(max(_EVALUATION_BLOCK, items * _FLOAT), scores)
+    block = min(max(_EVALUATION_BLOCK, 16 * items * _FLOAT), scores)
     parts['evaluation'] = 3 * block + (users + items) * dim * _FLOAT
     return MemoryEstimate(cls.__name__, parts, built if isinstance(model, Recommender) else 0)
 

@@ -347,7 +347,7 @@ def test_closed_form_models_are_evaluated_only(data):
 
 
 def test_memory_limit_refuses_before_training(data):
-    with pytest.raises(CapacityError, match=r"parameters .* 'memory_limit'.* 'dim'"):
+    with pytest.raises(CapacityError, match=r"parameters .*'memory_limit'.*'dim'"):
         train(data, memory_limit=1000)
     model, _ = train(data, memory_limit=10**9)
     assert not torch.equal(model.embedding, MF.from_graph(data, dim=8).embedding)

@@ -1,0 +1,56 @@
+import pytest
+
+from graphrec.datasets.planted import planted
+from graphrec.errors import GraphError
+from graphrec.evaluation import evaluate
+from graphrec.graphs.schema import HOLDOUT_TEST, HOLDOUT_VALID
+from graphrec.models import Popularity
+from graphrec.validation import Validation, parse_metric
+
+
+@pytest.fixture(scope='module')
+def data():
+    return planted(num_users=30, num_items=25, num_interactions=250, seed=1)
+
+
+def test_values_are_those_of_the_validation_part(data):
+    model = Popularity.from_graph(data)
+    scores = Validation(data, 'mrr@5')(model)
+    assert list(scores) == ['mrr@5', 'recall@5', 'ndcg@5']
+    expected = evaluate(model, data, split='valid', k=5, metrics=('mrr', 'recall', 'ndcg'))
+    assert scores == {name: expected[name] for name in scores}
+
+
+def test_it_never_reads_the_test_part(data):
+    model = Popularity.from_graph(data)
+    blind = data.clone()
+    del blind[HOLDOUT_TEST]
+    assert Validation(blind)(model) == Validation(data)(model)
+
+
+def test_without_validation_edges_there_is_nothing(data):
+    model = Popularity.from_graph(data)
+    bare = data.clone()
+    bare[HOLDOUT_VALID].edge_index = bare[HOLDOUT_VALID].edge_index[:, :0]
+    for graph in (bare, bare.clone()):
+        validation = Validation(graph)
+        assert not validation.active
+        assert validation(model) == {}
+        assert validation.digest is None
+        del bare[HOLDOUT_VALID]
+
+
+def test_digest_is_of_the_set_of_edges(data):
+    other = data.clone()
+    edges = data[HOLDOUT_VALID].edge_index
+    other[HOLDOUT_VALID].edge_index = edges.flip(1)
+    assert Validation(other).digest == Validation(data).digest
+    other[HOLDOUT_VALID].edge_index = edges[:, 1:]
+    assert Validation(other).digest != Validation(data).digest
+
+
+def test_parse_metric():
+    assert parse_metric('ndcg@10') == ('ndcg', 10)
+    for text in ('ndcg', 'ndcg@', '@3', 'ndcg@-1', 'ndcg@0', 'ndcg@1.5', 'test/ndcg@3', ''):
+        with pytest.raises(GraphError, match='name@k'):
+            parse_metric(text)
