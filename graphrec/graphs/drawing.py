@@ -56,7 +56,7 @@ def draw_neighbourhood(
     texts = [label(data, node_type, node) for node_type, node in found.nodes]
 
     title, subtitle = _titles(data, found, hops, edge_types, texts[0])
-    heads = [_head(found, hop) for hop in range(len(columns))]
+    heads = [_head(found, hop, edge_types) for hop in range(len(columns))]
     boxes, width, height = _place(columns, texts, heads)
     wide = max(figures.text_width(title, 13), figures.text_width(subtitle)) + 2 * MARGIN
     width = max(width, wide)
@@ -146,14 +146,16 @@ def _draw_edge(axes: Any, first: Box, second: Box, alpha: float) -> None:
         figures.draw_curve(axes, (first.right, first.y), (second.left, second.y), **style)
 
 
-def _head(found: Neighbourhood, hop: int) -> str:
+def _head(found: Neighbourhood, hop: int, edge_types: Sequence[EdgeType]) -> str:
     if hop == 0:
         return 'start'
     types = [
         node_type for (node_type, _), h in zip(found.nodes, found.hop, strict=True) if h == hop
     ]
-    noun = types[0] if len(set(types)) == 1 else 'node'
     total, shown = found.reached[hop], len(types)
+    # With several edge types, the hidden nodes may be of other types than the shown.
+    known = len(set(types)) == 1 and (shown == total or len(edge_types) == 1)
+    noun = types[0] if known else 'node'
     plural = noun if total == 1 else f'{noun[:-1]}ies' if noun.endswith('y') else f'{noun}s'
     count = f'{shown:,} of {total:,}' if shown < total else f'{total:,}'
     return f'{count} {plural}, {hop} edge{"s" if hop > 1 else ""} away'

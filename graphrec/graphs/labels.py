@@ -5,12 +5,12 @@ from torch_geometric.data import HeteroData
 
 from graphrec.graphs.schema import node_ids
 
-TITLE_COLUMNS = ('title', 'name')
+TITLE_COLUMNS = ('title', 'name', 'text')
 
 
 def titles(data: HeteroData, node_type: str) -> np.ndarray | None:
-    """The column ``title`` (or else ``name``) of a node type, one entry a node, or
-    ``None`` where the graph has neither."""
+    """The column ``title`` (or else ``name``, or ``text``, as queries have) of a node
+    type, one entry a node, or ``None`` where the graph has none of them."""
     store = data[node_type]
     for column in TITLE_COLUMNS:
         values = store.get(column)

@@ -84,6 +84,14 @@ def test_edges_within_a_distance_and_lonely_nodes(data, tmp_path, monkeypatch):
     assert any('no edges here' in text for text in texts)
 
 
+def test_hidden_nodes_of_several_types_are_not_called_users(data, tmp_path, monkeypatch):
+    both = [('user', 'interacts', 'item'), FRIEND]
+    _, texts, _ = drawn(
+        monkeypatch, data, ('user', 0), 1, tmp_path / 'a.png', max_nodes=4, edge_types=both
+    )
+    assert '3 of 12 nodes, 1 edge away' in texts
+
+
 def test_same_graph_same_bytes_without_pyplot(data, tmp_path):
     first = draw_neighbourhood(data, ('user', 3), 2, tmp_path / 'a.svg').read_bytes()
     second = draw_neighbourhood(data, ('user', 3), 2, tmp_path / 'b.svg').read_bytes()
