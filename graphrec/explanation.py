@@ -11,7 +11,7 @@ import pandas as pd
 from graphrec.graphs.path_drawing import DrawnPath, draw_paths
 
 OWN = 'own embedding'
-FACTORS = 'user × item factor'  # noqa: RUF001
+FACTORS = 'user × item factor'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -155,7 +155,7 @@ def test_a_user_without_training_items(data, tmp_path):
 
 def test_mf_says_that_there_is_no_path(data, tmp_path):
     found = explain(MF.from_graph(data, dim=4), data, 'ann', 103)
-    assert list(found.table['path']) == ['user × item factor']  # noqa: RUF001
+    assert list(found.table['path']) == ['user × item factor']
     assert found.table['contribution'].item() == pytest.approx(found.score)
     assert 'no graph path' in found.note
     assert 'no graph path' in str(found)
