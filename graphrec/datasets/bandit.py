@@ -81,7 +81,7 @@ def _graph(folder: Path, items: pd.DataFrame, logs: pd.DataFrame) -> HeteroData:
     item = node_numbers(ids, shown)
     if (item < 0).any():
         raise GraphError(
-            f"'{folder}': a log names the item {shown[int((item < 0).argmax())]!r}, "
+            f"'{folder}': a log names the item {shown[item < 0].tolist()[0]!r}, "
             f'which the items table does not have'
         )
     data[ITEM].num_nodes = len(ids)
@@ -97,5 +97,7 @@ def _graph(folder: Path, items: pd.DataFrame, logs: pd.DataFrame) -> HeteroData:
     data[SHOWS].edge_index = torch.from_numpy(np.stack([everyone, item]))
     for name in ('position', 'click', 'propensity'):
         data[SHOWS][name] = as_tensor(logs[name])
-    data[SHOWS].time = torch.from_numpy(parse_time(logs['timestamp'], "'timestamp' of the logs"))
+    data[SHOWS].time = torch.from_numpy(
+        np.array(parse_time(logs['timestamp'], "'timestamp' of the logs"))
+    )
     return data

@@ -112,33 +112,40 @@ def read_folder(
             f"'{folder}' holds no data set (looked for {', '.join(LOOKED_FOR)}; it holds "
             f'{sorted(p.name for p in folder.iterdir())[:10]})'
         )
-    split_wanted: dict[str, Any] = {'how': how, 'ratios': ratios, 'seed': seed}
-    if kind == 'interactions':
-        data = _read_interactions(
-            folder,
-            user,
-            item,
-            modalities,
-            id_type,
-            split_wanted | columns,
-            min_rating=min_rating,
-            target_behavior=target_behavior,
-            repair_features=repair_features,
-        )
-    else:
-        if kind == 'bundles':
-            return read_bundles(folder, domain, how, ratios, seed)
-        if how is not None:
-            raise GraphError(f"how={how!r}: '{folder}' has no user-item interactions to split")
-        if kind == 'bandit':
-            return read_bandit(folder, domain)
-        readers = {'sessions': read_sessions, 'outfits': read_outfits, 'auctions': read_auctions}
-        data = readers[kind](folder) if kind in readers else HeteroData()
-        if kind == 'parts':
-            unpack(data, read_archive(folder / FILE_NAME), {})
-    if domain is not None:
+    if domain is not None and kind not in ('bundles', 'bandit'):
         raise GraphError(f"'domain' is {domain!r}, but '{folder}' holds a single data set")
-    return data
+    made: dict[str, Any] = {'how': how, 'ratios': ratios, 'seed': seed}
+    table_options: dict[str, Any] = {
+        'min_rating': min_rating,
+        'target_behavior': target_behavior,
+        'modalities': modalities,
+        'id_type': id_type,
+        **columns,
+    }
+    if kind == 'interactions':
+        return _read_interactions(
+            folder, user, item, repair_features=repair_features, **made, **table_options
+        )
+    _refuse(folder, table_options if kind == 'bundles' else {'how': how, **table_options})
+    if kind == 'bundles':
+        return read_bundles(folder, domain, **made)
+    if kind == 'bandit':
+        return read_bandit(folder, domain)
+    if kind == 'parts':
+        data = HeteroData()
+        unpack(data, read_archive(folder / FILE_NAME), {})
+        return data
+    readers = {'sessions': read_sessions, 'outfits': read_outfits, 'auctions': read_auctions}
+    return readers[kind](folder)
+
+
+def _refuse(folder: Path, options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise GraphError(
+                f"'{name}' (got {value!r}) does not apply to '{folder}', which has no table of "
+                f'interactions; leave it out'
+            )
 
 
 def _read_interactions(
@@ -147,7 +154,6 @@ def _read_interactions(
     item: str,
     modalities: list[str] | None,
     id_type: type | None,
-    passed_on: dict[str, Any],
     **options: Any,
 ) -> HeteroData:
     if id_type not in (None, str, int):
@@ -164,7 +170,7 @@ def _read_interactions(
         side = find_table(folder, stem)
         if side is not None:
             sides[stem] = read_table(side, (column,), text=text, exact=True)
-    query = passed_on.get('query', 'query')
+    query = options.get('query', 'query')
     events, query_texts = _read_queries(folder, user, item, query, id_type)
     floats, codes, neighbours = _item_files(folder, modalities)
     features = {name: read_array(file) for name, file in floats.items()}
@@ -181,7 +187,6 @@ def _read_interactions(
         item=item,
         num_items=_catalogue(folder, interactions[item], code_rows, neighbours),
         name=folder.name,
-        **passed_on,
         **options,
     )
     table_ids = None

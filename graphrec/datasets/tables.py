@@ -82,7 +82,6 @@ def read_table(
                 keep_default_na=False,
                 na_values=[''],
                 low_memory=False,
-                float_precision='round_trip',
             )
     except ImportError:
         raise FormatError(

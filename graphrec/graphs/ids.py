@@ -95,7 +95,9 @@ def require_same_kind(
 
 
 def _described(ids: np.ndarray) -> str:
-    return f'{"integers" if ids.dtype.kind == "i" else "strings"} (first one: {ids[0]!r})'
+    return (
+        f'{"integers" if ids.dtype.kind == "i" else "strings"} (first one: {ids[:1].tolist()[0]!r})'
+    )
 
 
 def united(parts: Iterable[np.ndarray]) -> np.ndarray:
@@ -105,6 +107,12 @@ def united(parts: Iterable[np.ndarray]) -> np.ndarray:
         return np.zeros(0, dtype=np.int64)
     together = pd.unique(np.concatenate(distinct)) if len(distinct) > 1 else distinct[0]
     return np.sort(together)
+
+
+def is_among(keys: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which integer keys occur in :obj:`known` (bool), by hashing: on a million keys
+    many times faster than :func:`numpy.isin`."""
+    return pd.Series(keys).isin(known).to_numpy()
 
 
 def node_numbers(known: np.ndarray, ids: np.ndarray) -> np.ndarray:

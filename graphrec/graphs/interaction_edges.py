@@ -8,7 +8,7 @@ from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
 from graphrec.graphs.columns import as_tensor, parse_time
-from graphrec.graphs.ids import node_numbers
+from graphrec.graphs.ids import is_among, node_numbers
 from graphrec.graphs.schema import (
     INTERACTS,
     ITEM,
@@ -134,7 +134,7 @@ def _behaviors(
     names = [str(name) for name in found]
     if target is None:
         held = label != labels.index('train') if 'train' in labels else np.ones(len(label), bool)
-        candidates = sorted({names[c] for c in np.unique(codes[held])}) or sorted(names)
+        candidates = sorted({names[c] for c in pd.unique(codes[held])}) or sorted(names)
         if len(candidates) > 1:
             raise GraphError(
                 f'{column!r} holds several behaviours to recommend ({candidates}); choose one, '
@@ -221,13 +221,13 @@ def _drop_seen(
     for (verb, split), rows in list(rows_of.items()):
         if split == 'train' or (verb, 'train') not in rows_of:
             continue
-        fresh = ~np.isin(key[rows], key[rows_of[verb, 'train']])
+        fresh = ~is_among(key[rows], key[rows_of[verb, 'train']])
         _count(data, 'holdout_seen_in_training', int((~fresh).sum()))
         rows_of[verb, split] = rows[fresh]
     for verb, split in list(rows_of):
         if split == 'test' and (verb, 'valid') in rows_of:
             rows = rows_of[verb, 'test']
-            fresh = ~np.isin(key[rows], key[rows_of[verb, 'valid']])
+            fresh = ~is_among(key[rows], key[rows_of[verb, 'valid']])
             _count(data, 'test_seen_in_validation', int((~fresh).sum()))
             rows_of[verb, 'test'] = rows[fresh]
 

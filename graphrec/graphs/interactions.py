@@ -163,7 +163,7 @@ def _table_ids(data: HeteroData, table: pd.DataFrame, column: str, what: str) ->
     twice = pd.Index(ids).duplicated()
     if twice.any():
         raise GraphError(
-            f'{column!r} of the table {what} holds {ids[int(twice.argmax())]!r} twice; '
+            f'{column!r} of the table {what} holds {ids[twice].tolist()[0]!r} twice; '
             f'give one row an id'
         )
     return ids

@@ -1,6 +1,7 @@
 """Item features of every modality: rows brought into node order and checked."""
 
 import numpy as np
+import pandas as pd
 import torch
 from torch_geometric.data import HeteroData
 
@@ -44,11 +45,11 @@ def row_nodes(ids: np.ndarray, table_ids: np.ndarray | None, rows: int, what: st
         )
     else:
         nodes = node_numbers(ids, table_ids)
-    if len(np.unique(nodes)) < len(ids):
+    if len(pd.unique(nodes)) < len(ids):
         absent = np.setdiff1d(np.arange(len(ids)), nodes)
         raise GraphError(
             f'{what} has {rows} rows for {len(ids)} items ({len(absent)} items have none, first '
-            f'one: {ids[absent[0]]!r}); give a row for every item, zeros for a missing feature'
+            f'one: {ids[absent].tolist()[0]!r}); give every item a row, of zeros if missing'
         )
     return nodes
 
@@ -91,7 +92,7 @@ def add_feature(
         if not repair:
             raise GraphError(
                 f'{what} holds NaN or infinite values in {bad} of {len(rows)} rows (first one: '
-                f'item {ids[int((~finite).argmax())]!r}); clean them, or pass '
+                f'item {ids[~finite].tolist()[0]!r}); clean them, or pass '
                 f'repair_features=True to count these rows as missing'
             )
         rows[~finite] = 0

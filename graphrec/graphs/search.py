@@ -12,6 +12,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
+from graphrec.graphs.ids import is_among
 from graphrec.graphs.schema import (
     FINDS,
     INTERACTS,
@@ -53,7 +54,7 @@ def pair_labels(data: HeteroData, user: np.ndarray, item: np.ndarray) -> np.ndar
         edge_type = INTERACTS if label == 'train' else holdout(label)
         if edge_type in data.edge_types:
             edge_index = data[edge_type].edge_index.cpu().numpy()
-            labels[np.isin(key, edge_index[0] * num_items(data) + edge_index[1])] = label
+            labels[is_among(key, edge_index[0] * num_items(data) + edge_index[1])] = label
     return labels
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
+from graphrec.graphs.ids import united
 from graphrec.graphs.schema import (
     HOLDOUT_TEST,
     HOLDOUT_VALID,
@@ -69,7 +70,7 @@ def split(
     store = _pooled(data)
     user = store['edge_index'][0].cpu().numpy()
     if how in ('random', 'leave_one_out_random'):
-        order = np.lexsort((_generator(seed).random(len(user)), user))
+        order = _shuffled_by_user(user, seed)
     else:
         time = _times(store, how)
         order = np.argsort(time, kind='stable')
@@ -102,7 +103,7 @@ def carve_validation(data: HeteroData, fraction: float = 0.1, seed: Seed = 0) ->
             f"these, or split anew with 'graphs.split'"
         )
     user = train_edges(data)[0].cpu().numpy()
-    order = np.lexsort((_generator(seed).random(len(user)), user))
+    order = _shuffled_by_user(user, seed)
     part = _per_user(user, order, (1 - fraction, fraction, 0.0))
     if not (part == VALID).any():
         raise GraphError(
@@ -135,7 +136,7 @@ def cold_items(data: HeteroData, fraction: float = 0.2, seed: Seed = 0) -> Heter
         raise GraphError(f"'fraction' must lie between 0 and 1 (got {fraction})")
     store = _pooled(data)
     item = store['edge_index'][1].cpu().numpy()
-    known = np.unique(item)
+    known = united([item])
     count = math.floor(fraction * len(known) + 0.5)
     if count < 2 or count == len(known):
         raise GraphError(
@@ -175,6 +176,14 @@ def _generator(seed: Seed) -> np.random.Generator:
         drawn = torch.randint(2**62, (1,), generator=seed, device=seed.device)
         return np.random.default_rng(int(drawn))
     return np.random.default_rng(seed)
+
+
+def _shuffled_by_user(user: np.ndarray, seed: Seed) -> np.ndarray:
+    """Edges user by user, in random order within a user."""
+    # One sort of one key: the user in the high bits, randomness in all others.
+    shift = 62 - int(user.max(initial=0)).bit_length()
+    drawn = _generator(seed).integers(0, 2**shift, size=len(user))
+    return np.argsort((user << shift) | drawn)
 
 
 def _pooled(data: HeteroData) -> dict[str, Tensor]:
