@@ -129,7 +129,11 @@ def _chosen_items(data: HeteroData, items: str | Iterable[Any]) -> Tensor | None
 
 
 def _num_common(truth: Tensor, masked: list[Tensor], stride: int) -> int:
-    if not masked:
-        return 0
-    edges = torch.cat(masked, dim=1)
-    return int(torch.isin(truth[0] * stride + truth[1], edges[0] * stride + edges[1]).sum())
+    """How many of the held-out pairs are masked as well."""
+    wanted = (truth[0] * stride + truth[1]).sort().values
+    found = torch.zeros_like(wanted, dtype=torch.bool)
+    for edges in masked:
+        key = edges[0] * stride + edges[1]
+        position = torch.searchsorted(wanted, key).clamp(max=wanted.numel() - 1)
+        found[position[wanted[position] == key]] = True
+    return int(found.sum())

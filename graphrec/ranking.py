@@ -13,8 +13,9 @@ from graphrec.errors import GraphError
 from graphrec.graphs.schema import num_items, num_users
 from graphrec.models.recommender import Ranker
 
-# Scores of a block should stay in the last-level cache between product and selection.
-_BLOCK_BYTES = 16 * 2**20
+# Small enough to stay in the last-level cache between product and selection, large enough
+# that waiting threads cost little.
+_BLOCK_BYTES = 32 * 2**20
 # Selection looks at the maxima of so many columns first, where there are enough of them.
 _GROUP = 16
 _MIN_GROUPS = 1024
@@ -26,37 +27,6 @@ class TopK(NamedTuple):
 
     items: Tensor
     scores: Tensor
-
-
-class EdgeMask:
-    r"""The pairs to leave out, looked up a block of users at a time.
-
-    Args:
-        edges: Edge lists :math:`(2, E)`, users in row 0 and items in row 1; a pair may
-            occur several times.
-        num_rows: Number of users.
-    """
-
-    def __init__(self, edges: Sequence[Tensor], num_rows: int) -> None:
-        joined = torch.cat(list(edges), dim=1) if edges else torch.zeros(2, 0, dtype=torch.long)
-        row, order = joined[0].sort()
-        self.item = joined[1][order]
-        bounds = torch.arange(num_rows + 1, device=row.device)
-        self.start = torch.searchsorted(row, bounds)
-
-    def to(self, device: torch.device) -> 'EdgeMask':
-        """Moves the lookup to the device of the scores, in place."""
-        self.item, self.start = self.item.to(device), self.start.to(device)
-        return self
-
-    def pairs(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions in :obj:`users` and item numbers of their pairs, :math:`(P)` each."""
-        first = self.start[users]
-        count = self.start[users + 1] - first
-        row = torch.arange(users.numel(), device=users.device).repeat_interleave(count)
-        before = count.cumsum(0) - count
-        index = (first - before).repeat_interleave(count)
-        return row, self.item[index + torch.arange(row.numel(), device=users.device)]
 
 
 @torch.no_grad()
@@ -79,7 +49,7 @@ def top_k(
         users: User numbers :math:`(n)`; a user may come twice.
         k: How many, at most the number of candidates.
         masked: Edge lists :math:`(2, E)` of pairs to leave out.
-        block_size: Users scored at once; by default as many as fill 16 MB of scores,
+        block_size: Users scored at once; by default as many as fill 32 MB of scores,
             which stay in the cache between the product and the selection.
         candidates: Item numbers :math:`(C)` to choose among; all by default.
 
@@ -87,14 +57,20 @@ def top_k(
         GraphError: If :obj:`k` is larger than the number of candidates, or a score is
             NaN (names the user).
     """
-    mask = _edge_mask(masked, users)
+    pairs = _masked_pairs(masked, users) if users.numel() else None
     if candidates is not None:
         candidates = candidates.unique()
     blocks: list[TopK] = []
     begin, size = 0, block_size or 32
     while begin < users.numel():
         index = users[begin : begin + size]
-        scores = masked_scores(ranker, index, mask, candidates)
+        scores = ranker(index)
+        if not scores.is_floating_point():
+            scores = scores.double()
+        if pairs is not None:
+            _mask(scores, pairs, begin)
+        if candidates is not None:
+            scores = scores[:, candidates.to(scores.device)]
         check_k(k, scores.size(1), 'candidate items' if candidates is not None else 'items')
         blocks.append(_select(scores, k, index))
         begin += size
@@ -109,25 +85,32 @@ def top_k(
     return TopK(items.masked_fill(values == -torch.inf, -1), values)
 
 
-def _edge_mask(masked: Sequence[Tensor], users: Tensor) -> EdgeMask | None:
-    masked = [edges for edges in masked if edges.numel()]
-    if not masked or not users.numel():
+def _masked_pairs(masked: Sequence[Tensor], users: Tensor) -> tuple[Tensor, Tensor] | None:
+    """For every position in :obj:`users` its masked items: row pointers :math:`(n + 1)`
+    and item numbers, so that a block of users is a slice."""
+    edges = torch.cat(list(masked), dim=1) if masked else users.new_zeros(2, 0)
+    if not edges.numel():
         return None
-    highest = max([int(users.max())] + [int(edges[0].max()) for edges in masked])
-    return EdgeMask(masked, highest + 1)
+    row, item = edges
+    if (row[1:] < row[:-1]).any():
+        row, order = row.sort()
+        item = item[order]
+    users = users.to(row.device)
+    start = torch.searchsorted(row.contiguous(), torch.stack([users, users + 1]))
+    count = start[1] - start[0]
+    end = count.cumsum(0)
+    shift = (start[0] - (end - count)).repeat_interleave(count)
+    item = item[shift + torch.arange(shift.numel(), device=shift.device)]
+    return torch.cat([end.new_zeros(1), end]), item
 
 
-def masked_scores(
-    ranker: Ranker, users: Tensor, mask: EdgeMask | None, candidates: Tensor | None
-) -> Tensor:
-    r"""Scores :math:`(B, C)` of one block, :math:`-\infty` where masked."""
-    scores = ranker(users)
-    if not scores.is_floating_point():
-        scores = scores.double()
-    if mask is not None:
-        row, item = mask.to(scores.device).pairs(users.to(scores.device))
-        scores[row, item] = -torch.inf
-    return scores if candidates is None else scores[:, candidates.to(scores.device)]
+def _mask(scores: Tensor, pairs: tuple[Tensor, Tensor], begin: int) -> None:
+    bounds, item = pairs
+    bounds = bounds[begin : begin + scores.size(0) + 1]
+    low, high = bounds[[0, -1]].tolist()
+    row = torch.arange(scores.size(0), device=bounds.device)
+    row = row.repeat_interleave(bounds.diff(), output_size=high - low)
+    scores[row.to(scores.device), item[low:high].to(scores.device)] = -torch.inf
 
 
 def _select(scores: Tensor, k: int, users: Tensor) -> TopK:
