@@ -16,7 +16,8 @@ from graphrec.graphs.operators import (
 from graphrec.graphs.sampling import BPRBatch, BPRSampler
 from graphrec.graphs.schema import validate
 from graphrec.graphs.splits import carve_validation, cold_items, split
-from graphrec.graphs.statistics import describe, draw
+from graphrec.graphs.statistics import describe, gini
+from graphrec.graphs.statistics import draw as draw_statistics
 
 __all__ = [
     'BPRBatch',
@@ -30,9 +31,10 @@ __all__ = [
     'carve_validation',
     'cold_items',
     'describe',
-    'draw',
+    'draw_statistics',
     'draw_neighbourhood',
     'from_tables',
+    'gini',
     'interaction_operator',
     'normalized_adjacency',
     'split',
