@@ -135,7 +135,7 @@ def describe(
 @click.option('--dim', type=int, help='Size of the embeddings; default of the model.')
 @click.option('--num-layers', type=int, help='Layers; default of the model.')
 @click.option('--set', 'pairs', multiple=True, metavar='KEY=VALUE', help='Any model setting.')
-@click.option('--metric', default='recall@20', show_default=True, help='Validation metric.')
+@click.option('--metric', help='Validation metric; default recall at the largest --k.')
 @click.option('--patience', type=int, default=10, show_default=True, help='Evaluations to wait.')
 @click.option('--split', 'how', type=click.Choice(runs.SPLITS), help='Split anew.')
 @click.option('--checkpoint', type=PATH, help='Folder of the checkpoint.')

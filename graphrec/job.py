@@ -82,6 +82,7 @@ def train(
     load: Mapping[str, Any] | None = None,
     seed: int = 0,
     k: Sequence[int] = (10, 20),
+    metric: str | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -100,6 +101,7 @@ def train(
         load: Arguments of :func:`graphrec.load`.
         seed: Seed of the split, the initial parameters and the training.
         k: Cut-offs of the scores.
+        metric: Validation metric; by default recall at the largest cut-off.
         checkpoint: Folder of the checkpoint of :func:`graphrec.fit`.
         resume: Whether to go on from the checkpoint that is there.
         progress: Whether to show a progress bar.
@@ -121,6 +123,8 @@ def train(
     _check_folder(out)
     data, steps = runs.prepare(source, how, seed, load)
     split = 'test' if runs.holds(data, 'test') else 'valid'
+    if split == 'valid':
+        note('the data has no test part: the scores are of the part that chose the epoch')
     for length in k:
         check_k(length, num_items(data), 'items')
     for sentence in runs.describe_steps(data, steps):
@@ -135,7 +139,14 @@ def train(
     memory.check(needed)
     model = kind.from_graph(data, **settings)
     history = fit(
-        model, data, seed=seed, checkpoint=checkpoint, resume=resume, progress=progress, **options
+        model,
+        data,
+        seed=seed,
+        metric=metric or f'recall@{max(k)}',
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=progress,
+        **options,
     )
     save(model, out)
     runs.write_record(out, source, steps)
