@@ -291,3 +291,27 @@ def test_edges_equal_the_table(rows, text):
     assert data['user'].id.tolist() == sorted(set(frame['user']))
     known = data['item'].id.tolist()
     assert schema.index_of(data, 'item', known).tolist() == list(range(len(known)))
+
+
+def test_pandas_extension_types():
+    frame = pd.DataFrame(
+        {
+            'user': pd.array([2, 1], dtype='Int64'),
+            'item': pd.Categorical(['b', 'a']),
+            'timestamp': pd.to_datetime(['1970-01-01 01:00', '1970-01-02 01:00']).tz_localize(
+                'Europe/Paris'
+            ),
+            'plays': pd.array([1, None], dtype='Int64'),
+        },
+        index=[5, 9],
+    )
+    data = from_tables(frame)
+    assert pairs(data, schema.INTERACTS) == [(2, 'b'), (1, 'a')]
+    assert data[schema.INTERACTS].time.tolist() == [0, 86400]
+    assert data[schema.INTERACTS].plays.isnan().tolist() == [False, True]
+
+
+def test_ids_beyond_64_bits():
+    for values in (np.array([2**63 + 1], dtype=np.uint64), [2**70]):
+        with pytest.raises(GraphError, match='beyond 64 bits'):
+            from_tables(pd.DataFrame({'user': values, 'item': [1]}))
