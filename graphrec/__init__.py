@@ -18,6 +18,7 @@ from graphrec.persistence import load_model, save
 from graphrec.recommend import recommend
 from graphrec.significance import paired_test
 from graphrec.training import fit
+from graphrec.vectors import build_index, check_index, export_vectors
 from graphrec.version import __version__
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     'TrainingError',
     'UnknownIdError',
     '__version__',
+    'build_index',
+    'check_index',
     'contrastive',
     'conv',
     'datasets',
@@ -37,6 +40,7 @@ __all__ = [
     'evaluate',
     'explain',
     'export',
+    'export_vectors',
     'fit',
     'graphs',
     'load',

@@ -189,7 +189,7 @@ def _validate_nodes(data: HeteroData, node_type: str) -> None:
                 'give one original id a node'
             )
         if pd.Index(ids).has_duplicates:
-            twice = pd.Index(ids)[pd.Index(ids).duplicated()][0]
+            twice = ids[pd.Index(ids).duplicated()].tolist()[0]
             raise GraphError(f'data[{node_type!r}].id holds {twice!r} twice; ids must be unique')
     for key, value in store.items():
         if not isinstance(value, Tensor) or not key.startswith(FEATURE_PREFIX):

@@ -1,0 +1,181 @@
+"""The sparse operator: every product of message passing ends here."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch import Tensor
+
+from graphrec.errors import GraphError
+from graphrec.graphs.linear import Operator
+
+_INT32_MAX = 2**31 - 1
+
+
+class Sparse(Operator):
+    r"""A sparse matrix :math:`(n, m)` in compressed rows.
+
+    On the CPU the product is one ``embedding_bag`` over the rows, which is exact and
+    keeps no intermediate; empty rows give zeros. On CUDA it is cuSPARSE's product.
+
+    Args:
+        rowptr: Row pointers :math:`(n + 1)`.
+        col: Column of every entry :math:`(E)`, sorted by row.
+        weight: Value of every entry :math:`(E)`; ones if omitted. Entries of the same
+            row and column add up.
+        num_cols: :math:`m`.
+        symmetric: States that the matrix equals its transpose, which then costs no
+            second copy.
+    """
+
+    def __init__(
+        self,
+        rowptr: Tensor,
+        col: Tensor,
+        weight: Tensor | None = None,
+        *,
+        num_cols: int,
+        symmetric: bool = False,
+    ) -> None:
+        if rowptr.dim() != 1 or rowptr.numel() == 0 or int(rowptr[-1]) != col.numel():
+            raise GraphError(
+                f"'rowptr' has shape {list(rowptr.shape)} and must end at the "
+                f'{col.numel()} entries of col'
+            )
+        if weight is None:
+            weight = torch.ones(col.numel(), device=col.device)
+        if weight.shape != col.shape:
+            raise GraphError(f"'weight' has {weight.numel()} entries for {col.numel()} of col")
+        # Half the index bytes wherever the numbers allow it.
+        index = torch.int32 if max(col.numel(), num_cols) <= _INT32_MAX else torch.int64
+        self.rowptr = rowptr.to(index)
+        self.col = col.to(index)
+        self.weight = weight
+        self.shape = (rowptr.numel() - 1, num_cols)
+        self.symmetric = symmetric
+        self._transpose: Sparse | None = None
+        self._cuda_matrix: Tensor | None = None
+
+    @classmethod
+    def from_edges(
+        cls,
+        edge_index: Tensor,
+        weight: Tensor | None = None,
+        *,
+        shape: tuple[int, int],
+        symmetric: bool = False,
+    ) -> Sparse:
+        r"""From edges :math:`(2, E)` with rows in ``edge_index[0]``; any order."""
+        row, col = edge_index
+        order = torch.argsort(row * shape[1] + col)
+        rowptr = row_pointers(row, shape[0])
+        weight = None if weight is None else weight[order]
+        return cls(rowptr, col[order], weight, num_cols=shape[1], symmetric=symmetric)
+
+    @classmethod
+    def from_scipy(cls, matrix: scipy.sparse.spmatrix, symmetric: bool = False) -> Sparse:
+        """From any scipy sparse matrix, as float32."""
+        csr = scipy.sparse.csr_matrix(matrix)
+        return cls(
+            torch.from_numpy(csr.indptr.astype(np.int64)),
+            torch.from_numpy(csr.indices.astype(np.int64)),
+            torch.from_numpy(csr.data.astype(np.float32)),
+            num_cols=csr.shape[1],
+            symmetric=symmetric,
+        )
+
+    @property
+    def nnz(self) -> int:
+        """Number of stored entries."""
+        return self.col.numel()
+
+    @property
+    def row(self) -> Tensor:
+        """Row of every entry :math:`(E)`, int64."""
+        counts = self.rowptr.diff().long()
+        return torch.repeat_interleave(counts)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, the transpose included once it was needed."""
+        held = sum(t.numel() * t.element_size() for t in (self.rowptr, self.col, self.weight))
+        other = self._transpose if not self.symmetric else None
+        return held + (0 if other is None else other.rowptr.nbytes + 2 * other.col.nbytes)
+
+    @property
+    def T(self) -> Sparse:  # noqa: N802
+        if self.symmetric:
+            return self
+        if self._transpose is None:
+            row, col = self.row, self.col.long()
+            order = torch.argsort(col, stable=True)
+            self._transpose = Sparse(
+                row_pointers(col, self.shape[1]),
+                row[order],
+                self.weight[order],
+                num_cols=self.shape[0],
+            )
+            self._transpose._transpose = self
+        return self._transpose
+
+    def apply(self, x: Tensor) -> Tensor:
+        n, d = self.shape[0], x.size(1)
+        if n == 0 or d == 0 or self.nnz == 0:
+            return x.new_zeros(n, d)
+        # float32 weights serve a float64 'x' at its own precision.
+        dtype = torch.promote_types(self.weight.dtype, x.dtype)
+        if self.weight.dtype in (torch.bfloat16, torch.float16):
+            dtype = self.weight.dtype
+        if x.is_cuda:
+            return (self._cuda(dtype) @ x.to(dtype)).to(x.dtype)
+        out = torch.nn.functional.embedding_bag(
+            self.col,
+            x.detach().to(dtype).contiguous(),
+            self.rowptr,
+            mode='sum',
+            per_sample_weights=self.weight.to(dtype),
+            include_last_offset=True,
+        )
+        return out.to(x.dtype)
+
+    def _cuda(self, dtype: torch.dtype) -> Tensor:
+        if self._cuda_matrix is None or self._cuda_matrix.dtype != dtype:
+            self._cuda_matrix = torch.sparse_csr_tensor(
+                self.rowptr, self.col, self.weight.to(dtype), self.shape
+            )
+        return self._cuda_matrix
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Sparse:
+        return Sparse(
+            self.rowptr.to(device),
+            self.col.to(device),
+            self.weight.to(device=device, dtype=dtype),
+            num_cols=self.shape[1],
+            symmetric=self.symmetric,
+        )
+
+    def select_rows(self, index: Tensor) -> Sparse:
+        r"""The rows :obj:`index` :math:`(s)` as an operator :math:`(s, m)`: what a batch
+        needs of a last layer."""
+        start = self.rowptr[index].long()
+        count = self.rowptr[index + 1].long() - start
+        rowptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        shift = torch.repeat_interleave(start - rowptr[:-1], count)
+        entry = torch.arange(shift.numel(), device=shift.device) + shift
+        return Sparse(rowptr, self.col[entry], self.weight[entry], num_cols=self.shape[1])
+
+    def to_scipy(self) -> scipy.sparse.csr_matrix:
+        """The matrix in scipy's compressed rows."""
+        return scipy.sparse.csr_matrix(
+            (self.weight.float().cpu().numpy(), self.col.cpu().numpy(), self.rowptr.cpu().numpy()),
+            shape=self.shape,
+        )
+
+
+def row_pointers(row: Tensor, num_rows: int) -> Tensor:
+    r"""Row pointers :math:`(n + 1)` of entries whose rows are :obj:`row` :math:`(E)`."""
+    count = torch.bincount(row, minlength=num_rows)
+    return torch.cat([count.new_zeros(1), count.cumsum(0)])
