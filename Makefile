@@ -58,7 +58,7 @@ $(VENV)/.tried-scatter: $(VENV)/.installed
 # outside the checkout, in one folder per torch and Python (pip's own cache knows no torch).
 scatter: $(VENV)/.installed
 	@$(BIN)/python -c 'import torch_scatter' 2> /dev/null && exit 0; \
-	$(PIP) setuptools wheel ninja || exit 1; \
+	$(PIP) setuptools wheel || exit 1; \
 	wheels="$(GRAPHREC_CACHE)/wheels/$$($(BIN)/python -c 'import sys, torch; print(f"torch-{torch.__version__}-py{sys.version_info[0]}.{sys.version_info[1]}")')"; \
 	if ! ls "$$wheels"/torch_scatter-*.whl > /dev/null 2>&1; then \
 	    echo 'Compiling torch-scatter, some minutes ...'; \

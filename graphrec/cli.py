@@ -8,7 +8,7 @@ import click
 from graphrec import demo as demonstration
 from graphrec import job, runs, saved_run
 from graphrec.catalogue import catalogue
-from graphrec.command import Commands, common_options
+from graphrec.command import Commands, common_options, runnable
 from graphrec.console import Output
 from graphrec.datasets import download
 from graphrec.graphs import statistics
@@ -64,7 +64,7 @@ def demo(out: Path, seed: int, output: Output) -> None:
     output.table(result.why, f'Why item {result.explanation.item}: parts of its score')
     output.table(result.scores, 'Test part, all items ranked')
     output.line(f'Picture: {result.picture}')
-    output.line(f'Next:    {result.next_command}')
+    output.line(f'Next:    {runnable(result.next_command)}')
     output.finish(result.to_dict())
 
 
@@ -172,7 +172,7 @@ def train(source: str, out: Path, how: str | None, seed: int, output: Output, **
     for sentence in result.counts():
         output.line(sentence)
     output.line(f'Saved: {out}')
-    output.line(f'Next:  {result.next_command}')
+    output.line(f'Next:  {runnable(result.next_command)}')
     output.finish(result.to_dict())
 
 

@@ -1,8 +1,11 @@
 """The frame of the command line: common options and how errors end a command."""
 
 import functools
+import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -12,6 +15,7 @@ from graphrec.errors import GraphError
 
 Function = TypeVar('Function', bound=Callable[..., Any])
 
+PROGRAM = 'graphrec'
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -65,6 +69,15 @@ def describe_error(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, GraphError) and error.strerror:
         return f"'{error.filename}': {error.strerror}" if error.filename else error.strerror
     return str(error)
+
+
+def runnable(command: str) -> str:
+    """A command line that starts with ``graphrec`` as it can be typed here: where the
+    script is not on the path, with the folder that it was installed in."""
+    script = Path(sys.executable).with_name(PROGRAM)
+    if shutil.which(PROGRAM) is None and script.exists():
+        return command.replace(PROGRAM, os.path.relpath(script), 1)
+    return command
 
 
 def common_options(function: Function) -> Function:
