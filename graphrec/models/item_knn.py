@@ -72,6 +72,17 @@ class ItemKNN(Recommender):
         super().__init__(data, config)
         self.refresh(data)
 
+    @classmethod
+    def memory_hint(
+        cls, num_users: int, num_items: int, num_edges: int, config: ItemKNNConfig
+    ) -> dict[str, int]:
+        """Bytes by what they hold, at the peak of the build."""
+        return {
+            'neighbours and their transpose': 2 * 8 * min(config.k, num_items) * num_items,
+            'blocks of similarities': 56 * min(BLOCK_ENTRIES, num_items**2),
+            'user-item matrix and its transpose': 2 * 8 * num_edges + 8 * (num_users + num_items),
+        }
+
     def refresh(self, data: HeteroData) -> None:
         """Finds all neighbours again."""
         super().refresh(data)
@@ -104,10 +115,9 @@ def item_neighbours(history: sparse.csr_matrix, config: ItemKNNConfig) -> sparse
     count = history.shape[1]
     degree = np.asarray(history.sum(axis=0, dtype=np.float64)).reshape(-1)
     transposed = history.T.tocsr()
-    step = max(1, BLOCK_ENTRIES // max(count, 1))
     pointers, columns, values = [np.zeros(1, dtype=np.int64)], [], []
-    for start in range(0, count, step):
-        common = (transposed[start : start + step] @ history).tocsr()
+    for start, end in _blocks(history):
+        common = (transposed[start:end] @ history).tocsr()
         common.sort_indices()
         row = start + np.repeat(np.arange(common.shape[0]), np.diff(common.indptr))
         value = _similarity(common.data, degree[row], degree[common.indices], config)
@@ -120,6 +130,15 @@ def item_neighbours(history: sparse.csr_matrix, config: ItemKNNConfig) -> sparse
         return sparse.csr_matrix((count, count), dtype=np.float32)
     parts = np.concatenate(values), np.concatenate(columns), np.concatenate(pointers).cumsum()
     return sparse.csr_matrix(parts, shape=(count, count))
+
+
+def _blocks(history: sparse.csr_matrix) -> list[tuple[int, int]]:
+    """Runs of items with at most BLOCK_ENTRIES similarities, or one item."""
+    count = history.shape[1]
+    most = np.minimum(history.T @ np.diff(history.indptr).astype(np.float64), count)
+    block = np.maximum(most.cumsum() - 1, 0) // BLOCK_ENTRIES
+    starts = np.flatnonzero(np.diff(block, prepend=-1.0))
+    return list(zip(starts.tolist(), [*starts[1:].tolist(), count], strict=True)) if count else []
 
 
 def _similarity(
