@@ -53,6 +53,7 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
 }
 _FAST = grid(num_layers=(2, 3), reg=(1e-4, 1e-3, 1e-2), lr=(5e-3,))
 _FEW = grid(num_layers=(2, 3), reg=(1e-4, 1e-3), lr=(5e-3,))
+_FEW_SPARSE = grid(num_layers=(2, 3), reg=(1e-3, 1e-2), lr=(5e-3,))
 
 BUDGETS: dict[str, Budget] = {
     'lastfm-2k-mm': Budget({'MF': Loop(60, 300, 0.07), 'LightGCN': Loop(60, 300, 0.2)}),
@@ -72,7 +73,7 @@ BUDGETS: dict[str, Budget] = {
     'yelp-sparse': Budget(
         {'MF': Loop(20, 120, 1.0), 'LightGCN': Loop(15, 80, 3.5)},
         patience=3,
-        grids={'LightGCN': _FEW, 'EASE': grid(regularization=(50.0, 200.0))},
+        grids={'LightGCN': _FEW_SPARSE, 'EASE': grid(regularization=(50.0, 200.0))},
     ),
 }
 OTHER = Budget({'MF': Loop(30, 100, 1.0), 'LightGCN': Loop(30, 100, 3.0)})  # Sets without entry.

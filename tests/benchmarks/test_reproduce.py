@@ -20,7 +20,6 @@ MODELS = ['Popularity', 'ItemKNN', 'EASE', 'MF', 'LightGCN']
 def bench(monkeypatch):
     """The script as a module, with its helper files beside it."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    pytest.importorskip('implicit')
     import reproduce
 
     threads = torch.get_num_threads()
@@ -212,6 +211,7 @@ def test_plan_prints_and_runs_nothing(bench, sets, capsys):
 
 
 def test_als_finds_the_planted_communities(bench):
+    pytest.importorskip('implicit')
     from _als import ALS
 
     data = planted(120, 60, modalities={}, seed=1)
