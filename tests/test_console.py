@@ -1,0 +1,56 @@
+import json
+
+import numpy as np
+import pandas as pd
+
+from graphrec.console import Output, plain, show
+
+
+def test_plain_is_json_whatever_comes():
+    frame = pd.DataFrame({'a': [1, 2], 'b': [0.5, np.nan]})
+    value = {
+        'f': frame,
+        'n': np.int64(3),
+        'i': float('inf'),
+        't': (np.float32(0.5), None),
+        5: {2, 1},
+    }
+    assert json.loads(json.dumps(plain(value), allow_nan=False)) == {
+        'f': [{'a': 1, 'b': 0.5}, {'a': 2, 'b': None}],
+        'n': 3,
+        'i': None,
+        't': [0.5, None],
+        '5': [1, 2],
+    }
+
+
+def test_show():
+    assert [show(v) for v in (0.123456, np.float32(2), 7, None, float('nan'), (1, 0.5), 'x')] == [
+        '0.1235',
+        '2.0000',
+        '7',
+        '-',
+        '-',
+        '1, 0.5000',
+        'x',
+    ]
+
+
+def test_json_is_alone_on_standard_output(capsys):
+    output = Output(as_json=True)
+    output.note('a note')
+    output.line('a line')
+    output.table(pd.DataFrame({'a': [1]}), 'title')
+    output.finish({'x': 1})
+    assert json.loads(capsys.readouterr().out) == {'x': 1, 'notes': ['a note']}
+
+
+def test_quiet_leaves_out_notes_and_keeps_results(capsys):
+    output = Output(quiet=True)
+    output.note('a note')
+    output.table(pd.DataFrame({'name': ['LightGCN'], 'recall@20': [0.25]}), 'title')
+    output.finish({'x': 1})
+    text = capsys.readouterr().out
+    assert 'a note' not in text
+    assert all(part in text for part in ('title', 'LightGCN', '0.2500'))
+    assert not output.progress
