@@ -97,6 +97,10 @@ class Cells:
         """All stored cells, of every data set."""
         return [json.loads(path.read_text()) for path in sorted(self.root.glob('*/*-*.json'))]
 
+    def holds(self, data: str, model: str, kind: str = '*') -> bool:
+        """Whether any cell of a model on a data set is stored."""
+        return any((self.root / data).glob(f'{model}-{kind}-*.json'))
+
     def about(self, data: str) -> dict[str, Any] | None:
         """Sizes of a data set, stored when it was first loaded."""
         path = self.root / data / 'about.json'

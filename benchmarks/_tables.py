@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from _cells import Cells, Job
 from _jobs import CARVED, choose, final_jobs, grid_jobs, speed_job
-from _plan import DETERMINISTIC, PUBLISHED
+from _plan import DETERMINISTIC, MODELS, PUBLISHED, SETS, SPEED_SETS
 
 from graphrec.evaluation import Evaluation
 from graphrec.significance import paired_test
@@ -39,10 +39,19 @@ p-value of a two-sided paired t-test, multiplied by the number of comparisons in
 
 
 def write_tables(args: argparse.Namespace, cells: Cells, missing: Missing) -> None:
-    """Writes the page to ``args.table``, whole or not at all."""
-    parts = [HEAD, *(_set_part(name, args, cells, missing) for name in args.data)]
-    if args.speed:
-        parts.append(_speed_part(args, cells))
+    """Writes the page to ``args.table``, whole or not at all. It shows what was asked for
+    and whatever else is stored, so that a run of one set loses no other."""
+    names = [n for n in SETS if n in args.data or cells.about(n) is not None]
+    names += [n for n in args.data if n not in names]
+    speed = [n for n in SPEED_SETS if n in args.speed or cells.holds(n, 'LightGCN', 'speed')]
+    speed += [n for n in args.speed if n not in speed]
+    parts = [HEAD]
+    for name in names:
+        models = [m for m in MODELS if m in args.models or cells.holds(name, m)]
+        shown = argparse.Namespace(**(vars(args) | {'models': models}))
+        parts.append(_set_part(name, shown, cells, missing))
+    if speed:
+        parts.append(_speed_part(speed, args.minutes, cells))
     machines = sorted({_machine(r['machine']) for r in cells.records() if 'machine' in r})
     if machines:
         parts.append('\n'.join(['## Machine', '', *(f'- {one}' for one in machines)]) + '\n')
@@ -185,11 +194,11 @@ def _grids(name: str, validation: str, args: argparse.Namespace, cells: Cells) -
     return lines
 
 
-def _speed_part(args: argparse.Namespace, cells: Cells) -> str:
+def _speed_part(names: list[str], minutes: float, cells: Cells) -> str:
     lines = [
         '## LightGCN after a stated budget',
         '',
-        f'{args.minutes:g} minutes of training, settings fixed beforehand, all training edges, '
+        f'{minutes:g} minutes of training, settings fixed beforehand, all training edges, '
         'no early stopping, last state. Peak memory is that of the process, libraries and data '
         'included.',
         '',
@@ -197,8 +206,8 @@ def _speed_part(args: argparse.Namespace, cells: Cells) -> str:
         '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |',
     ]
     notes = []
-    for name in args.speed:
-        job = speed_job(name, args.minutes)
+    for name in names:
+        job = speed_job(name, minutes)
         lines.append(_speed_row(name, job, cells.read(job)))
         for published in PUBLISHED.get(name, []):
             values = [_plain(published.values.get(metric)) for metric in METRICS]

@@ -202,6 +202,18 @@ def test_speed_run_ends_after_its_minutes(bench, sets):
     assert f'{cell["test"]["recall@20"]:.4f}' in (sets / 'results.md').read_text()
 
 
+def test_table_keeps_what_other_runs_stored(bench, sets):
+    for name, model in (('tiktok', 'Popularity'), ('lastfm', 'EASE'), ('tiktok', 'ItemKNN')):
+        (sets / 'data' / 'own').rename(sets / 'data' / name)
+        bench.main([*arguments(sets, '--data', name), '--models', model])
+        (sets / 'data' / name).rename(sets / 'data' / 'own')
+    table = (sets / 'results.md').read_text()
+    assert table.index('## lastfm') < table.index('EASE (once)') < table.index('## tiktok')
+    assert table.index('## tiktok') < table.index('Popularity (once)')
+    assert table.index('Popularity (once)') < table.index('ItemKNN (once)')
+    assert '| 0.0752 | 0.1139 | 0.0395 | 0.0492 |' in table  # Published, for TikTok.
+
+
 def test_plan_prints_and_runs_nothing(bench, sets, capsys):
     bench.main([*arguments(sets, '--data', 'tiktok'), '--plan'])
     out = capsys.readouterr().out
