@@ -39,9 +39,13 @@ def one_size(edges: int, dim: int, num_layers: int, rounds: int) -> dict[str, An
     start = time.perf_counter()
     users = edges // EDGES_A_USER
     data = planted(
-        users, users // 2, num_interactions=round(edges / 0.8), num_communities=max(8, users // 500), seed=0,
+        users,
+        users // 2,
+        num_interactions=round(edges / 0.8),
+        num_communities=max(8, users // 500),
         modalities={},
-    )  # fmt: skip
+        seed=0,
+    )
     generated = time.perf_counter()
     model = LightGCN.from_graph(data, dim=dim, num_layers=num_layers)
     built = time.perf_counter()
