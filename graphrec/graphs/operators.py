@@ -60,41 +60,76 @@ class Polynomial(Operator):
         self.op = op
         self.coefficients = [float(a) for a in coefficients]
         self.shape = op.shape
+        lower = self.coefficients[:]
+        while lower[-1] == 0 and len(lower) > 1:
+            lower.pop()
+        # The highest coefficient is carried to the end, where it costs least.
+        self._scale = lower.pop()
+        self._lower = [a / self._scale for a in lower]
+        # Tables for the powers in between. Memory that goes back to the system after every
+        # product costs as much as the product itself, in page faults.
+        self._pool: list[Tensor] = []
 
     @property
     def T(self) -> Operator:  # noqa: N802
         return self if self.op.T is self.op else Polynomial(self.op.T, self.coefficients)
 
     def apply(self, x: Tensor) -> Tensor:
-        *lower, last = self.coefficients
-        if not lower:
-            return x * last
-        # The first product takes x itself; its coefficient is carried to the end.
-        scale = last if last != 0 else 1.0
-        h = self.op.apply(x) if last != 0 else torch.zeros_like(x)
-        for position, a in enumerate(reversed(lower)):
-            if position:
-                h = self.op.apply(h)
-            h.add_(x, alpha=a / scale)
-        return h.mul_(scale) if scale != 1.0 else h
+        if not self._lower:
+            return x * self._scale
+        h, tables = self._inner(x)
+        out = self._step(h, x, self._lower[0], torch.empty_like(x))
+        self._pool += tables
+        return out.mul_(self._scale)
 
     def apply_rows(self, x: Tensor, index: Tensor) -> Tensor:
         r"""Rows :obj:`index` :math:`(s)` of the product :math:`(s, d)`. Only those rows of
-        the last power are computed, which is most of a step's work saved where a batch
+        the last power are computed, which is most of a product saved where a batch
         reaches a small part of the graph."""
-        *lower, last = self.coefficients
-        if not lower or not isinstance(self.op, Sparse):
+        if not self._lower or not isinstance(self.op, Sparse):
             return self.apply(x).index_select(0, index)
-        inner = Polynomial(self.op, [*lower[1:], last])
         rows, position = torch.unique(index, return_inverse=True)
-        h = self.op.select_rows(rows).apply(inner.apply(x))
-        h.add_(x.index_select(0, rows), alpha=lower[0])
-        return h.index_select(0, position)
+        h, tables = self._inner(x)
+        out = self.op.select_rows(rows).apply(h)
+        self._pool += tables
+        out.add_(x.index_select(0, rows), alpha=self._lower[0]).mul_(self._scale)
+        return out.index_select(0, position)
+
+    def apply_scattered(self, values: Tensor, index: Tensor) -> Tensor:
+        r"""The product :math:`(n, d)` with a table that is zero but for its rows
+        :obj:`index` :math:`(s)`, the sums of :obj:`values` :math:`(s, d)`: on the
+        transpose, the gradient of :meth:`apply_rows`."""
+        x = self._take(values, self.shape[1]).zero_().index_add_(0, index, values)
+        out = self.apply(x)
+        self._pool.append(x)
+        return out
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Operator:
         return Polynomial(self.op.to(device, dtype), self.coefficients)
+
+    def _inner(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """All of Horner's steps but the last, and the tables that they alternate on."""
+        tables = [self._take(x, x.size(0)) for _ in self._lower[1:3]]
+        h = x
+        for place, a in enumerate(reversed(self._lower[1:])):
+            h = self._step(h, x, a, tables[place % 2])
+        return h, tables
+
+    def _take(self, like: Tensor, num_rows: int) -> Tensor:
+        shape, kind = (num_rows, like.size(1)), (like.dtype, like.device)
+        while self._pool:
+            table = self._pool.pop()
+            fits = table.shape == shape and (table.dtype, table.device) == kind
+            if fits and table.is_inference() == torch.is_inference_mode_enabled():
+                return table
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
+
+    def _step(self, h: Tensor, x: Tensor, a: float, out: Tensor) -> Tensor:
+        if isinstance(self.op, Sparse):
+            return self.op.multiply_add(h, x, a, out)
+        return torch.add(self.op.apply(h), x, alpha=a, out=out)
 
 
 def interaction_operator(data: HeteroData) -> Sparse:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import scipy.sparse
 import torch
@@ -11,6 +13,16 @@ from graphrec.errors import GraphError
 from graphrec.graphs.linear import Operator
 
 _INT32_MAX = 2**31 - 1
+# Rows are multiplied in blocks of such outputs, which stay in the cache until they are
+# added up, and whose memory the allocator keeps.
+_BLOCK_BYTES = 4 * 2**20
+
+
+class _RowBlock(NamedTuple):
+    rows: slice
+    rowptr: Tensor
+    col: Tensor
+    weight: Tensor
 
 
 class Sparse(Operator):
@@ -56,6 +68,7 @@ class Sparse(Operator):
         self.symmetric = symmetric
         self._transpose: Sparse | None = None
         self._cuda_matrix: Tensor | None = None
+        self._blocks: list[_RowBlock] = []
 
     @classmethod
     def from_edges(
@@ -129,15 +142,39 @@ class Sparse(Operator):
             dtype = self.weight.dtype
         if x.is_cuda:
             return (self._cuda(dtype) @ x.to(dtype)).to(x.dtype)
-        out = torch.nn.functional.embedding_bag(
-            self.col,
-            x.detach().to(dtype).contiguous(),
-            self.rowptr,
-            mode='sum',
-            per_sample_weights=self.weight.to(dtype),
-            include_last_offset=True,
-        )
-        return out.to(x.dtype)
+        product = _multiply(self.rowptr, self.col, self.weight.to(dtype), x.to(dtype))
+        return product.to(x.dtype)
+
+    def multiply_add(self, h: Tensor, x: Tensor, alpha: float, out: Tensor) -> Tensor:
+        r"""Writes :math:`\mathbf{A} \mathbf{h} + \alpha \mathbf{x}` into :obj:`out`, outside
+        autograd; :obj:`out` may not be :obj:`h`."""
+        if h.is_cuda or h.dtype != self.weight.dtype or self.nnz == 0 or h.size(1) == 0:
+            return torch.add(self.apply(h), x, alpha=alpha, out=out)
+        for rows, rowptr, col, weight in self._row_blocks(out.nbytes):
+            product = _multiply(rowptr, col, weight, h)
+            torch.add(product, x[rows], alpha=alpha, out=out[rows])
+        return out
+
+    def _row_blocks(self, num_bytes: int) -> list[_RowBlock]:
+        """Blocks of rows with about equally many entries each."""
+        count = -(-num_bytes // _BLOCK_BYTES)
+        if len(self._blocks) != count:
+            share = torch.arange(1, count, dtype=torch.int64) * self.nnz // count
+            inner = torch.searchsorted(self.rowptr.long(), share).tolist()
+            bounds = [0, *inner, self.shape[0]]
+            pointers = self.rowptr[bounds].tolist()
+            self._blocks = [
+                _RowBlock(
+                    slice(low, high),
+                    self.rowptr[low : high + 1] - first,
+                    self.col[first:last],
+                    self.weight[first:last],
+                )
+                for low, high, first, last in zip(
+                    bounds, bounds[1:], pointers, pointers[1:], strict=False
+                )
+            ]
+        return self._blocks
 
     def _cuda(self, dtype: torch.dtype) -> Tensor:
         if self._cuda_matrix is None or self._cuda_matrix.dtype != dtype:
@@ -160,12 +197,13 @@ class Sparse(Operator):
     def select_rows(self, index: Tensor) -> Sparse:
         r"""The rows :obj:`index` :math:`(s)` as an operator :math:`(s, m)`: what a batch
         needs of a last layer."""
-        start = self.rowptr[index].long()
-        count = self.rowptr[index + 1].long() - start
+        start = self.rowptr.index_select(0, index).long()
+        count = self.rowptr.index_select(0, index + 1).long() - start
         rowptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
         shift = torch.repeat_interleave(start - rowptr[:-1], count)
         entry = torch.arange(shift.numel(), device=shift.device) + shift
-        return Sparse(rowptr, self.col[entry], self.weight[entry], num_cols=self.shape[1])
+        col, weight = self.col.index_select(0, entry), self.weight.index_select(0, entry)
+        return Sparse(rowptr, col, weight, num_cols=self.shape[1])
 
     def to_scipy(self) -> scipy.sparse.csr_matrix:
         """The matrix in scipy's compressed rows."""
@@ -173,6 +211,17 @@ class Sparse(Operator):
             (self.weight.float().cpu().numpy(), self.col.cpu().numpy(), self.rowptr.cpu().numpy()),
             shape=self.shape,
         )
+
+
+def _multiply(rowptr: Tensor, col: Tensor, weight: Tensor, x: Tensor) -> Tensor:
+    return torch.nn.functional.embedding_bag(
+        col,
+        x.detach().contiguous(),
+        rowptr,
+        mode='sum',
+        per_sample_weights=weight,
+        include_last_offset=True,
+    )
 
 
 def row_pointers(row: Tensor, num_rows: int) -> Tensor:

@@ -188,13 +188,12 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, op: Polynomial, index: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
-        ctx.op, ctx.size = op, x.size(0)
+        ctx.op = op
         ctx.save_for_backward(index)
         return op.apply_rows(x, index), x.index_select(0, index)
 
     @staticmethod
     def backward(ctx, grad_z: Tensor, grad_x: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
         (index,) = ctx.saved_tensors
-        grad = grad_z.new_zeros(ctx.size, grad_z.size(1)).index_add_(0, index, grad_z)
-        grad = ctx.op.T.apply(grad)
+        grad = ctx.op.T.apply_scattered(grad_z, index)
         return grad.index_add_(0, index, grad_x), None, None

@@ -77,8 +77,35 @@ def test_polynomial_equals_powers(coefficients):
     x = torch.randn(5, 2, dtype=torch.float64)
     torch.testing.assert_close(op @ x, expected @ x)
     torch.testing.assert_close(op.T @ x, expected.t() @ x)
+    values = torch.randn(3, 2, dtype=torch.float64)
+    scattered = torch.zeros(5, 2, dtype=torch.float64)
+    scattered[4], scattered[0] = values[0] + values[2], values[1]
     rows = torch.tensor([4, 0, 4])
+    torch.testing.assert_close(op.apply_scattered(values, rows), expected @ scattered)
     torch.testing.assert_close(op.apply_rows(x, rows), (expected @ x)[rows])
+
+
+def test_polynomial_reuses_no_table_that_it_gave_out():
+    op = Polynomial(Sparse.from_edges(torch.tensor([[0, 1], [1, 0]]), shape=(2, 2)), [1.0] * 4)
+    x = torch.tensor([[1.0], [2.0]])
+    first = op @ x
+    kept = first.clone()
+    with torch.inference_mode():
+        op @ (2 * x)
+    second = op @ (3 * x)
+    assert torch.equal(first, kept)
+    torch.testing.assert_close(second, 3 * kept)
+
+
+def test_multiply_add_in_blocks_equals_dense():
+    generator = torch.Generator().manual_seed(0)
+    row = torch.randint(20000, (50000,), generator=generator)  # 10 MB of output: 3 blocks.
+    col = torch.randint(300, (50000,), generator=generator)
+    op = Sparse.from_edges(torch.stack([row, col]), shape=(20000, 300))
+    h = torch.randn(300, 128, generator=generator)
+    x = torch.randn(20000, 128, generator=generator)
+    out = op.multiply_add(h, x, 0.5, torch.empty_like(x))
+    assert torch.equal(out, op.apply(h) + 0.5 * x)
 
 
 def test_select_rows():
