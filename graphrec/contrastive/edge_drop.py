@@ -5,22 +5,22 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 from torch_geometric.transforms import BaseTransform
 
-from graphrec.errors import GraphError
+from graphrec.contrastive.view import Bipartite, View, check_share, num_kept
 from graphrec.graphs.schema import INTERACTS, EdgeType
 
 
 def drop_edges(edge_index: Tensor, p: float, generator: torch.Generator) -> Tensor:
-    r"""Keeps a uniform draw of exactly :math:`\lfloor (1-p) E \rceil` of the edges
+    r"""Keeps a uniform draw of exactly :math:`\lfloor (1-p) E \rfloor` of the edges
     :math:`(2, E)`, in their order."""
     return edge_index[:, _kept(edge_index.size(1), p, generator, edge_index.device)]
 
 
 def _kept(size: int, p: float, generator: torch.Generator, device: torch.device) -> Tensor:
     keep = torch.randperm(size, generator=generator, device=device)
-    return keep[: round(size * (1 - p))].sort().values
+    return keep[: num_kept(size, p)].sort().values
 
 
-class EdgeDrop(BaseTransform):
+class EdgeDrop(View, BaseTransform):
     r"""Drops a share :math:`p` of the edges of a type, drawn uniformly, together with
     their reverse edges: the *edge dropout* view of `"Self-supervised Graph Learning
     for Recommendation" <https://arxiv.org/abs/2010.10783>`_ (SGL). Degrees are those
@@ -43,8 +43,7 @@ class EdgeDrop(BaseTransform):
         rev_edge_type: EdgeType | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        if not 0 <= p < 1:
-            raise GraphError(f"'p' needs to lie in [0, 1) (got {p})")
+        check_share('p', p)
         self.p = p
         self.edge_types = [t for t in (edge_type, rev_edge_type) if t is not None]
         self.generator = torch.Generator() if generator is None else generator
@@ -53,6 +52,9 @@ class EdgeDrop(BaseTransform):
         edge_index = data[self.edge_types[0]].edge_index
         keep = _kept(edge_index.size(1), self.p, self.generator, edge_index.device)
         return data.edge_subgraph(dict.fromkeys(self.edge_types, keep))
+
+    def edges(self, graph: Bipartite, num_layers: int, generator: torch.Generator) -> list[Tensor]:
+        return [drop_edges(graph.edge_index, self.p, generator)]
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(p={self.p})'

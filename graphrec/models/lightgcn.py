@@ -89,7 +89,7 @@ class LightGCN(Recommender):
         num_nodes = self.num_users + self.num_items
         device = train_edges(data).device
         self.embedding = torch.nn.Parameter(torch.empty(num_nodes, config.dim, device=device))
-        weights = config.layer_weights or (1 / (config.num_layers + 1),) * (config.num_layers + 1)
+        weights = config.layer_weights or self.default_layer_weights(config.num_layers)
         #: :math:`a_0, \ldots, a_L`.
         self.layer_weights = torch.tensor(weights, device=device)
         self.reset_parameters()
@@ -104,6 +104,11 @@ class LightGCN(Recommender):
         with torch.no_grad():
             self.embedding.copy_(draw * self.config.init_std)
 
+    @staticmethod
+    def default_layer_weights(num_layers: int) -> tuple[float, ...]:
+        r""":math:`a_0, \ldots, a_L` where the config gives none: uniform."""
+        return (1 / (num_layers + 1),) * (num_layers + 1)
+
     def refresh(self, data: HeteroData) -> None:
         super().refresh(data)
         self._edge_index = train_edges(data)
@@ -116,21 +121,34 @@ class LightGCN(Recommender):
             kept = drop_edges(self._edge_index, self.config.edge_dropout, generator)
             self._thinned = Polynomial(self._operator(kept), self._propagation.coefficients)
 
+    @property
+    def propagation(self) -> Polynomial:
+        """The operator from embeddings to final ones: over the edges of the epoch in
+        training, over all of them in serving."""
+        return self._thinned if self.training else self._propagation
+
     def forward(self) -> dict[str, Tensor]:
-        propagation = self._thinned if self.training else self._propagation
-        z = propagation @ self.embedding
+        z = self.propagation @ self.embedding
         return {'user': z[: self.num_users], 'item': z[self.num_users :]}
 
     def loss(self, batch: BPRBatch) -> Tensor:
-        user, pos, neg = batch
-        size, neg = user.numel(), neg.reshape(user.numel(), -1)
-        index = torch.cat([user, pos + self.num_users, neg.reshape(-1) + self.num_users])
-        propagation = self._thinned if self.training else self._propagation
         # One gather each for final and initial rows: autograd's scatter is dense.
-        z, e = _GatherRows.apply(self.embedding, propagation, index)
+        z, e = gather_rows(self.propagation, self.embedding, self.batch_nodes(batch))
+        return self.ranking_loss(z, e, batch)
+
+    def batch_nodes(self, batch: BPRBatch) -> Tensor:
+        """Numbers of the nodes of a batch, users first: its users, its positives, and the
+        negatives of one triple after the other."""
+        user, pos, neg = batch
+        return torch.cat([user, pos + self.num_users, neg.reshape(-1) + self.num_users])
+
+    def ranking_loss(self, z: Tensor, e: Tensor, batch: BPRBatch) -> Tensor:
+        """The loss from the final rows :obj:`z` and the initial rows :obj:`e` of
+        :meth:`batch_nodes`."""
+        size = batch.user.numel()
         z_user, z_pos, z_neg = z[:size], z[size : 2 * size], z[2 * size :].view(size, -1, z.size(1))
         margin = torch.einsum('bnd,bd->bn', z_neg, z_user) - (z_user * z_pos).sum(1, keepdim=True)
-        squared = e[: 2 * size].square().sum() + e[2 * size :].square().sum() / neg.size(1)
+        squared = e[: 2 * size].square().sum() + e[2 * size :].square().sum() / z_neg.size(1)
         return F.softplus(margin).mean() + self.config.reg * 0.5 * squared / size
 
     def propagate_layers(self) -> list[Tensor]:
@@ -153,15 +171,17 @@ class LightGCN(Recommender):
         For :math:`L = 0` it is the mean of :math:`\mathbf{e}_i`."""
         layers = self.propagate_layers()
         final = torch.stack([a * h for a, h in zip(self.layer_weights, layers, strict=True)]).sum(0)
+        return self._history_vectors(histories, layers) @ final[self.num_users :].t()
+
+    def _history_vectors(self, histories: list[Tensor], layers: list[Tensor]) -> Tensor:
         degree = self.adjacency.rowptr.diff()[self.num_users :].clamp(min=1)
         weights = self.layer_weights[1:].tolist() or [1.0]
         carried = sum(a * h for a, h in zip(weights, layers, strict=False))
         assert isinstance(carried, Tensor)
         carried = carried[self.num_users :] * degree.rsqrt().unsqueeze(1)
-        people = torch.stack(
+        return torch.stack(
             [carried[items].sum(0) / max(items.numel(), 1) ** 0.5 for items in histories]
         )
-        return people @ final[self.num_users :].t()
 
     @classmethod
     def memory_hint(
@@ -181,6 +201,12 @@ class LightGCN(Recommender):
     def _operator(self, edge_index: Tensor) -> Sparse:
         adjacency = bipartite_adjacency(edge_index, self.num_users, self.num_items)
         return adjacency.to(dtype=torch.bfloat16) if self.config.bf16 else adjacency
+
+
+def gather_rows(op: Polynomial, x: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Rows :obj:`index` :math:`(s)` of ``op @ x`` and of :obj:`x`, each :math:`(s, d)`; only
+    the rows asked for are computed in the last product."""
+    return _GatherRows.apply(x, op, index)
 
 
 class _GatherRows(torch.autograd.Function):
