@@ -1,5 +1,6 @@
 """Message-passing layers."""
 
+from graphrec.conv.light_hypergraph_conv import LightHypergraphConv
 from graphrec.conv.lightgcn_conv import LightGCNConv
 
-__all__ = ['LightGCNConv']
+__all__ = ['LightGCNConv', 'LightHypergraphConv']

@@ -1,8 +1,21 @@
 """The graph: schema, builders, splits, operators, sampling, statistics, export."""
 
+from graphrec.graphs.cooccurrence import cooccurrence_graph
 from graphrec.graphs.drawing import draw_neighbourhood
 from graphrec.graphs.export import to_networkx, to_scipy
+from graphrec.graphs.hypergraph import (
+    co_preference,
+    hypergraph_operator,
+    item_hypergraph,
+    learned_hyperedges,
+    neighbour_incidence,
+    pass_through_hyperedges,
+    user_hypergraph,
+)
 from graphrec.graphs.interactions import from_tables
+from graphrec.graphs.knn import nearest_neighbours
+from graphrec.graphs.mixing import mix
+from graphrec.graphs.neighbours import NeighbourGraph
 from graphrec.graphs.operators import (
     Diagonal,
     Identity,
@@ -15,6 +28,12 @@ from graphrec.graphs.operators import (
 )
 from graphrec.graphs.sampling import BPRBatch, BPRSampler
 from graphrec.graphs.schema import validate
+from graphrec.graphs.semantic import (
+    frozen_graph,
+    frozen_modalities,
+    semantic_graph,
+    semantic_modalities,
+)
 from graphrec.graphs.splits import carve_validation, cold_items, split
 from graphrec.graphs.statistics import describe, gini
 from graphrec.graphs.statistics import draw as draw_statistics
@@ -24,21 +43,36 @@ __all__ = [
     'BPRSampler',
     'Diagonal',
     'Identity',
+    'NeighbourGraph',
     'Operator',
     'Polynomial',
     'Sparse',
     'bipartite_adjacency',
     'carve_validation',
+    'co_preference',
     'cold_items',
+    'cooccurrence_graph',
     'describe',
     'draw_neighbourhood',
     'draw_statistics',
     'from_tables',
+    'frozen_graph',
+    'frozen_modalities',
     'gini',
+    'hypergraph_operator',
     'interaction_operator',
+    'item_hypergraph',
+    'learned_hyperedges',
+    'mix',
+    'nearest_neighbours',
+    'neighbour_incidence',
     'normalized_adjacency',
+    'pass_through_hyperedges',
+    'semantic_graph',
+    'semantic_modalities',
     'split',
     'to_networkx',
     'to_scipy',
+    'user_hypergraph',
     'validate',
 ]

@@ -183,7 +183,10 @@ class Sum(Operator):
     def apply(self, x: Tensor) -> Tensor:
         out = self.terms[0].apply(x)
         for term in self.terms[1:]:
-            out += term.apply(x)
+            if isinstance(term, Diagonal):
+                out.addcmul_(term.diagonal.to(x.dtype).unsqueeze(1), x)
+            else:
+                out += term.apply(x)
         return out
 
     def to(

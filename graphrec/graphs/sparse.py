@@ -194,6 +194,28 @@ class Sparse(Operator):
             symmetric=self.symmetric,
         )
 
+    def scale(self, rows: Tensor | None = None, cols: Tensor | None = None) -> Sparse:
+        r""":math:`\mathrm{diag}(\mathbf{r}) \mathbf{A} \, \mathrm{diag}(\mathbf{c})` as one
+        sparse matrix, which shares its indices with this one: a diagonal costs as much as
+        a product where rows have few entries.
+
+        Args:
+            rows: :math:`\mathbf{r}`, shape :math:`(n)`; ones if omitted.
+            cols: :math:`\mathbf{c}`, shape :math:`(m)`; ones if omitted.
+        """
+        scaled, other = self._scaled(rows, cols), self.T._scaled(cols, rows)
+        scaled._transpose, other._transpose = other, scaled
+        return scaled
+
+    def _scaled(self, rows: Tensor | None, cols: Tensor | None) -> Sparse:
+        factor = torch.ones(1, dtype=torch.float64, device=self.weight.device)
+        if rows is not None:
+            factor = factor * rows.double()[self.row]
+        if cols is not None:
+            factor = factor * cols.double()[self.col.long()]
+        weight = (self.weight * factor).to(self.weight.dtype)
+        return Sparse(self.rowptr, self.col, weight, num_cols=self.shape[1])
+
     def select_rows(self, index: Tensor) -> Sparse:
         r"""The rows :obj:`index` :math:`(s)` as an operator :math:`(s, m)`: what a batch
         needs of a last layer."""

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
+from graphrec.graphs.cooccurrence import BLOCK_ENTRIES, top_common
 from graphrec.models.incidence import history_incidence, incidence
 from graphrec.models.recommender import Ranker, Recommender
 
-BLOCK_ENTRIES = 4_000_000  # Similarities held at once while neighbours are chosen.
 SIMILARITIES = ('cosine', 'jaccard')
 
 
@@ -112,55 +112,13 @@ class ItemKNN(Recommender):
 def item_neighbours(history: sparse.csr_matrix, config: ItemKNNConfig) -> sparse.csr_matrix:
     """Similarities :math:`(I, I)`, float32; row :math:`i` holds the neighbours of
     :math:`i`, columns sorted."""
-    count = history.shape[1]
-    degree = np.asarray(history.sum(axis=0, dtype=np.float64)).reshape(-1)
-    transposed = history.T.tocsr()
-    pointers, columns, values = [np.zeros(1, dtype=np.int64)], [], []
-    for start, end in _blocks(history):
-        common = (transposed[start:end] @ history).tocsr()
-        common.sort_indices()
-        row = start + np.repeat(np.arange(common.shape[0]), np.diff(common.indptr))
-        value = _similarity(common.data, degree[row], degree[common.indices], config)
-        value[row == common.indices] = 0.0
-        kept = _largest(value, common.indptr, config.k)
-        columns.append(common.indices[kept])
-        values.append(value[kept])
-        pointers.append(np.bincount(row[kept] - start, minlength=common.shape[0]))
-    if not columns:
-        return sparse.csr_matrix((count, count), dtype=np.float32)
-    parts = np.concatenate(values), np.concatenate(columns), np.concatenate(pointers).cumsum()
-    return sparse.csr_matrix(parts, shape=(count, count))
 
+    def score(common: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        cosine = config.similarity == 'cosine'
+        base = np.sqrt(left * right) if cosine else left + right - common
+        return common / (base + config.shrinkage)
 
-def _blocks(history: sparse.csr_matrix) -> list[tuple[int, int]]:
-    """Runs of items with at most BLOCK_ENTRIES similarities, or one item."""
-    count = history.shape[1]
-    most = np.minimum(history.T @ np.diff(history.indptr).astype(np.float64), count)
-    block = np.maximum(most.cumsum() - 1, 0) // BLOCK_ENTRIES
-    starts = np.flatnonzero(np.diff(block, prepend=-1.0))
-    return list(zip(starts.tolist(), [*starts[1:].tolist(), count], strict=True)) if count else []
-
-
-def _similarity(
-    common: np.ndarray, left: np.ndarray, right: np.ndarray, config: ItemKNNConfig
-) -> np.ndarray:
-    cosine = config.similarity == 'cosine'
-    base = np.sqrt(left * right) if cosine else left + right - common
-    return (common / (base + config.shrinkage)).astype(np.float32)
-
-
-def _largest(value: np.ndarray, pointer: np.ndarray, k: int) -> np.ndarray:
-    """Positions of the k largest positive values of every row, the first of equals."""
-    keep = value > 0
-    for row in np.flatnonzero(np.diff(pointer) > k):
-        span = slice(pointer[row], pointer[row + 1])
-        part = value[span]
-        limit = np.partition(part, len(part) - k)[len(part) - k]
-        inside = part > limit
-        equal = np.flatnonzero(part == limit)
-        inside[equal[: k - int(inside.sum())]] = True
-        keep[span] &= inside
-    return np.flatnonzero(keep)
+    return top_common(history.T.tocsr(), config.k, score)
 
 
 def _dense(matrix: sparse.csr_matrix) -> Tensor:

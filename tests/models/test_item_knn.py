@@ -4,8 +4,8 @@ import torch
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
+from graphrec.graphs import cooccurrence
 from graphrec.graphs.schema import HOLDOUT_TEST, INTERACTS
-from graphrec.models import item_knn
 from graphrec.models.item_knn import ItemKNN
 
 
@@ -44,7 +44,7 @@ def dense_weights(matrix: np.ndarray, k: int, shrinkage: float, similarity: str)
 @pytest.mark.parametrize('similarity', ['cosine', 'jaccard'])
 @pytest.mark.parametrize(('k', 'shrinkage'), [(1, 0.0), (3, 10.0), (50, 2.5)])
 def test_equals_dense_algebra(similarity, k, shrinkage, monkeypatch):
-    monkeypatch.setattr(item_knn, 'BLOCK_ENTRIES', 60)  # Several blocks of rows.
+    monkeypatch.setattr(cooccurrence, 'BLOCK_ENTRIES', 60)  # Several blocks of rows.
     data = random_graph(30, 17, 140)
     model = ItemKNN.from_graph(data, k=k, shrinkage=shrinkage, similarity=similarity)
     matrix = dense_matrix(data)
