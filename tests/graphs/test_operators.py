@@ -108,6 +108,24 @@ def test_multiply_add_in_blocks_equals_dense():
     assert torch.equal(out, op.apply(h) + 0.5 * x)
 
 
+@settings(max_examples=40, deadline=None)
+@given(sparse_and_dense())
+def test_scale_and_sums_with_diagonals_equal_dense(pair):
+    op, dense = pair
+    rows = torch.randn(op.shape[0], dtype=torch.float64)
+    cols = torch.randn(op.shape[1], dtype=torch.float64)
+    for r, c in ((rows, cols), (rows, None), (None, cols)):
+        scaled = op.scale(r, c)
+        expected = dense if r is None else rows[:, None] * dense
+        expected = expected if c is None else expected * cols
+        torch.testing.assert_close(scaled.to_dense(), expected)
+        torch.testing.assert_close(scaled.T.to_dense(), expected.t())
+        assert scaled.T.T is scaled
+    torch.testing.assert_close(op.to_dense(), dense)
+    gram = dense @ dense.t() + torch.diag(rows)
+    torch.testing.assert_close((op @ op.T + Diagonal(rows)).to_dense(), gram)
+
+
 def test_select_rows():
     edge_index = torch.tensor([[0, 0, 2, 3], [1, 3, 0, 2]])
     op = Sparse.from_edges(edge_index, torch.arange(4.0), shape=(4, 4))
