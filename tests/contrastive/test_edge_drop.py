@@ -59,3 +59,9 @@ def test_every_edge_is_kept_equally_often():
 def test_range():
     with pytest.raises(GraphError, match=r"'p' needs to lie in \[0, 1\) \(got 1\)"):
         EdgeDrop(1)
+
+
+@pytest.mark.parametrize(('size', 'p', 'kept'), [(81, 0.3, 56), (100, 0.43, 57), (10, 0.1, 9)])
+def test_the_share_is_rounded_down_as_exact_arithmetic_does(size, p, kept):
+    edges = drop_edges(torch.arange(size).repeat(2, 1), p, torch.Generator())
+    assert edges.size(1) == kept
