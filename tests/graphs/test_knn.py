@@ -42,8 +42,14 @@ def test_equals_the_full_matrix_in_any_blocks(self_loops, size):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(2, 70), st.integers(0, 2), st.booleans(), st.integers(0, 2**31))
-def test_ties_duplicates_and_zero_rows(n, kinds, self_loops, seed):
+@given(
+    st.integers(2, 160),
+    st.integers(0, 2),
+    st.booleans(),
+    st.sampled_from([32, 4096]),
+    st.integers(0, 2**31),
+)
+def test_ties_duplicates_and_zero_rows(n, kinds, self_loops, size, seed):
     generator = torch.Generator().manual_seed(seed)
     # Axes and diagonals of four dimensions: lengths 1 and 2, so every cosine is exact, and
     # few of them differ.
@@ -51,9 +57,19 @@ def test_ties_duplicates_and_zero_rows(n, kinds, self_loops, seed):
     table = torch.cat([table, torch.tensor([[1.0, 1, -1, -1], [-1, 1, -1, 1]])])
     x = table[torch.randint([2, 10, 12][kinds], (n,), generator=generator)]
     most = n if self_loops else n - 1
-    for k in {1, min(5, most), most}:
-        graph = nearest_neighbours(x, k, self_loops=self_loops, block_size=32)
+    for k in {1, min(3, most), most}:
+        graph = nearest_neighbours(x, k, self_loops=self_loops, block_size=size)
         check(graph, dense(x, k, self_loops))
+
+
+def test_ties_across_groups_of_columns():
+    # All different rows, all at right angles but to the last: chosen by number.
+    x = torch.eye(200)
+    x[199] = 1.0
+    for size in (32, 4096):
+        graph = nearest_neighbours(x, 4, block_size=size)
+        assert graph.index[150].tolist() == [150, 199, 0, 1]
+        assert graph.index[199].tolist() == [199, 0, 1, 2]
 
 
 def test_many_copies_are_chosen_by_number():
@@ -65,6 +81,14 @@ def test_many_copies_are_chosen_by_number():
     assert graph.index[39].tolist() == [39, 0, 1, 2]
     assert graph.index[69].tolist() == [69, 40, 41, 42]
     assert torch.equal(graph.similarity, torch.ones(70, 4))
+
+
+def test_copies_are_exactly_alike_whatever_the_rounding():
+    x = torch.randn(40, 300, generator=torch.Generator().manual_seed(0)).repeat(3, 1)
+    graph = nearest_neighbours(x, 3, block_size=64)
+    assert torch.equal(graph.similarity, torch.ones(120, 3))
+    expected = torch.arange(40) + torch.tensor([[0], [40], [80]])
+    assert torch.equal(graph.index[:40].t(), expected)
 
 
 def test_copies_need_more_than_k_rows_of_room():
