@@ -1,4 +1,5 @@
 import copy
+import itertools
 
 import pytest
 import torch
@@ -224,8 +225,9 @@ def test_a_run_killed_in_an_epoch_goes_on_with_the_same_bits(data, tmp_path, vie
     options = {'batch_size': 5, 'seed': 3, 'epochs': 3, 'progress': False}
     whole, killed, resumed = (build(data, view, strength=0.3) for _ in range(3))
     graphrec.fit(whole, data, **options)
-    plain, steps = killed.loss, iter(range(12))
-    killed.loss = lambda batch: plain(batch) if next(steps) < 11 else 1 / 0
+    plain, steps = killed.loss, itertools.count()
+    fatal = len(killed.make_sampler(data, 5)) + 2  # In the second epoch.
+    killed.loss = lambda batch: plain(batch) if next(steps) < fatal else 1 / 0
     options.update(checkpoint=tmp_path, checkpoint_minutes=0)
     with pytest.raises(ZeroDivisionError):
         graphrec.fit(killed, data, **options)

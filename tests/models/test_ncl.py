@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -96,8 +98,9 @@ def test_a_run_killed_in_an_epoch_goes_on_with_its_centroids(data, tmp_path):
     options = {'batch_size': 5, 'seed': 3, 'epochs': 3, 'progress': False}
     whole, killed, resumed = (build(data, **weights) for _ in range(3))
     graphrec.fit(whole, data, **options)
-    plain, steps = killed.loss, iter(range(10))
-    killed.loss = lambda batch: plain(batch) if next(steps) < 9 else 1 / 0  # In epoch 2.
+    plain, steps = killed.loss, itertools.count()
+    fatal = len(killed.make_sampler(data, 5)) + 2  # In the second epoch.
+    killed.loss = lambda batch: plain(batch) if next(steps) < fatal else 1 / 0
     options.update(checkpoint=tmp_path, checkpoint_minutes=0)
     with pytest.raises(ZeroDivisionError):
         graphrec.fit(killed, data, **options)
