@@ -63,6 +63,11 @@ class Recommender(torch.nn.Module):
         """Whether gradient steps apply; closed-form models are ready once built."""
         return any(p.requires_grad for p in self.parameters())
 
+    @property
+    def sparse_gradients(self) -> bool:
+        """Whether the gradients are sparse, so that only the rows of a batch are stepped."""
+        return False
+
     def refresh(self, data: HeteroData) -> None:
         """Rebuilds every structure derived from the graph, after an edit of it. The
         numbers of users and items stay; parameters are untouched.

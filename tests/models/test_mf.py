@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
+import graphrec
 from graphrec.errors import GraphError
-from graphrec.graphs.sampling import BPRBatch
+from graphrec.graphs.sampling import BPRBatch, BPRSampler
 from graphrec.graphs.schema import HOLDOUT_TEST, INTERACTS
 from graphrec.models.mf import MF
 
@@ -131,3 +132,17 @@ def test_unknown_people_are_placed_among_their_items():
 def test_bad_settings_are_named(setting, value):
     with pytest.raises(GraphError, match=f"'{setting}'.*{value}"):
         MF.from_graph(small_graph(), **{setting: value})
+
+
+def test_sparse_steps_touch_only_the_rows_of_a_batch():
+    data = graphrec.datasets.planted(num_users=60, num_items=40, seed=0)
+    model = MF.from_graph(data, dim=4, reg=0.0, sparse=True)
+    dense = MF.from_graph(data, dim=4, reg=0.0)
+    batch = next(iter(BPRSampler(data, 5).epoch(torch.Generator().manual_seed(0))))
+    grads = [torch.autograd.grad(m.loss(batch), m.embedding)[0] for m in (model, dense)]
+    assert grads[0].is_sparse
+    torch.testing.assert_close(grads[0].to_dense(), grads[1])
+    history = graphrec.fit(model, data, epochs=15, lr=0.02, batch_size=64, progress=False)
+    assert history['loss'].iloc[-1] < 0.8 * history['loss'].iloc[0]
+    with pytest.raises(GraphError, match=r"'weight_decay' is 0\.1"):
+        graphrec.fit(model, data, epochs=1, weight_decay=0.1, progress=False)
