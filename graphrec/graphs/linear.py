@@ -55,6 +55,11 @@ class Operator:
                 f"'x' has shape {list(other.shape)}, expected [{self.shape[1]}, d] to be "
                 f'multiplied by an operator of shape {list(self.shape)}'
             )
+        if not other.is_floating_point():
+            raise GraphError(
+                f"'x' has type {other.dtype}, in which weights would be cut to whole numbers; "
+                'pass x.float() or x.double()'
+            )
         if other.dim() == 1:
             return (self @ other.unsqueeze(1)).squeeze(1)
         return _Apply.apply(other, self)
@@ -66,8 +71,9 @@ class Operator:
         return Sum([self, -other])
 
     def __mul__(self, factor: float) -> Operator:
-        scale = Diagonal(torch.full((self.shape[0],), float(factor)))
-        return Product([scale, self])
+        # Double precision, so that a factor such as 0.1 is exact for a float64 'x'.
+        scale = torch.tensor(float(factor), dtype=torch.float64).expand(self.shape[0])
+        return Product([Diagonal(scale), self])
 
     __rmul__ = __mul__
 
@@ -128,7 +134,7 @@ class Diagonal(Operator):
         return self
 
     def apply(self, x: Tensor) -> Tensor:
-        return self.diagonal.to(x.dtype).unsqueeze(1) * x
+        return self.diagonal.to(x.device, x.dtype).unsqueeze(1) * x
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
