@@ -109,15 +109,21 @@ class Recommender(torch.nn.Module):
     def score(self, user: Tensor, item: Tensor | None = None, query: Any = None) -> Tensor:
         r"""Scores without gradient: :math:`(B, I)` for users :math:`(B)` without
         :obj:`item`; with items :math:`(B)` the scores of the pairs :math:`(B)`; with
-        :math:`(B, n)` candidates a user, :math:`(B, n)`."""
+        :math:`(B, n)` candidates a user, :math:`(B, n)`. Node numbers may also come as
+        arrays, lists or single numbers; one user is paired with all items given."""
         if query is not None:
             raise GraphError(f'{type(self).__name__} has no queries (got query={query!r})')
-        scores = self.ranker()(user)
+        user = torch.as_tensor(user)
+        scores = self.ranker()(user.reshape(-1))
         if item is None:
-            return scores
-        if item.dim() == 1:
-            return scores.gather(1, item.unsqueeze(1)).squeeze(1)
-        return scores.gather(1, item)
+            return scores.reshape(*user.shape, -1)
+        item = torch.as_tensor(item, device=scores.device)
+        if item.dim() and user.numel() not in (1, item.size(0)):
+            raise GraphError(
+                f"'item' has shape {list(item.shape)}, expected {user.numel()} rows, one a user"
+            )
+        row = torch.arange(user.numel(), device=scores.device).reshape(user.shape)
+        return scores[row.unsqueeze(1) if row.dim() and item.dim() == 2 else row, item]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Operators and index tensors are derived, not registered: move them along.

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from torch_geometric.data import HeteroData
 
 import graphrec
+from graphrec.datasets.planted import planted
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch, BPRSampler
 from graphrec.graphs.schema import HOLDOUT_TEST, INTERACTS
@@ -146,3 +148,19 @@ def test_sparse_steps_touch_only_the_rows_of_a_batch():
     assert history['loss'].iloc[-1] < 0.8 * history['loss'].iloc[0]
     with pytest.raises(GraphError, match=r"'weight_decay' is 0\.1"):
         graphrec.fit(model, data, epochs=1, weight_decay=0.1, progress=False)
+
+
+def test_score_takes_numbers_lists_arrays_and_tensors():
+    data = planted(num_users=20, num_items=15, num_interactions=120, seed=2)
+    model = MF.from_graph(data, dim=4)
+    table = model.score(torch.arange(20))
+    assert table.shape == (20, 15)
+    assert torch.allclose(model.score(3, 5), table[3, 5])
+    assert model.score(3, 5).dim() == 0
+    assert torch.allclose(model.score(3), table[3])
+    assert torch.allclose(model.score([3], np.array([5, 6])), table[3, [5, 6]])
+    assert torch.allclose(model.score([3, 4], torch.tensor([5, 6])), table[[3, 4], [5, 6]])
+    pairs = model.score(torch.tensor([3, 4]), torch.tensor([[5, 6, 7], [8, 9, 1]]))
+    assert torch.allclose(pairs, table[[[3], [4]], [[5, 6, 7], [8, 9, 1]]])
+    with pytest.raises(GraphError, match="'item' has shape"):
+        model.score([3, 4], [5, 6, 7])
