@@ -37,9 +37,10 @@ class Operator:
         bytes moved, ``torch.float64`` serves ``gradcheck``."""
         raise NotImplementedError
 
-    def to_dense(self) -> Tensor:
-        """The matrix :math:`(n, m)`; for tests and small graphs."""
-        return self @ torch.eye(self.shape[1], dtype=torch.float64)
+    def to_dense(self, device: torch.device | str | None = None) -> Tensor:
+        """The matrix :math:`(n, m)` in double precision; for tests and small graphs. An
+        operator on another device than the CPU needs :obj:`device`."""
+        return self @ torch.eye(self.shape[1], dtype=torch.float64, device=device)
 
     @overload
     def __matmul__(self, other: Tensor) -> Tensor: ...
@@ -76,6 +77,9 @@ class Operator:
         return Product([Diagonal(scale), self])
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Operator:
+        return self * (1.0 / divisor)
 
     def __neg__(self) -> Operator:
         return self * -1.0

@@ -1,6 +1,7 @@
 """The interface of every recommender."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -47,7 +48,8 @@ class Recommender(torch.nn.Module):
         r"""Builds the model for :obj:`data`; keywords are fields of the config.
 
         Raises:
-            GraphError: If a keyword is not a field of the config.
+            GraphError: If a keyword is not a field of the config, or is no number where
+                the field holds one.
         """
         fields = [f.name for f in dataclasses.fields(cls.config_class)]
         unknown = sorted(set(config) - set(fields))
@@ -56,6 +58,9 @@ class Recommender(torch.nn.Module):
                 f'{cls.__name__} has no setting {unknown[0]!r} (got {config[unknown[0]]!r}); '
                 f'its settings are {fields}'
             )
+        for field in dataclasses.fields(cls.config_class):
+            if field.name in config:
+                config[field.name] = _checked(field, config[field.name])
         return cls(data, cls.config_class(**config))
 
     @property
@@ -139,3 +144,25 @@ class Recommender(torch.nn.Module):
         r"""Scores of all items :math:`(n, I)` for :math:`n` people who are not in the
         graph, each known by the item numbers of a history; nothing is retrained."""
         raise NotImplementedError(f'{type(self).__name__} cannot serve unknown users')
+
+
+_KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), 'True or False'),
+    int: ((int,), 'a whole number'),
+    float: ((int, float), 'a finite number'),
+}
+
+
+def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
+    """The value of a setting; one for a number or switch is checked to be one."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if field.type not in _KINDS:
+        return value
+    kinds, wanted = _KINDS[field.type]
+    fits = isinstance(value, kinds) and (field.type is bool or not isinstance(value, bool))
+    if not fits or (isinstance(value, float) and not math.isfinite(value)):
+        raise GraphError(
+            f"'{field.name}' must be {wanted} (got {value!r} of type {type(value).__name__})"
+        )
+    return value

@@ -208,3 +208,8 @@ def test_whole_numbers_are_refused():
 def test_edges_outside_the_shape_are_refused(edges):
     with pytest.raises(GraphError, match='but the matrix has 3'):
         Sparse.from_edges(torch.tensor(edges), shape=(3, 3))
+
+
+def test_division():
+    op = Sparse.from_edges(torch.tensor([[0], [1]]), shape=(2, 2))
+    assert torch.equal((op / 4).to_dense(), op.to_dense() / 4)
