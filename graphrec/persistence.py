@@ -123,7 +123,7 @@ def load_model(
         )
     try:
         model = cls.from_graph(data, **unpack(document['config'], {}))
-    except (TypeError, RuntimeError, MemoryError) as error:
+    except (GraphError, TypeError, RuntimeError, MemoryError) as error:
         raise FormatError(
             f"the settings in '{folder / DOCUMENT}' make no {cls.__name__} ({error}); it was "
             f'written by graphrec {document["graphrec_version"]}'
