@@ -54,7 +54,8 @@ def write_tables(args: argparse.Namespace, cells: Cells, missing: Missing) -> No
         parts.append(_speed_part(speed, args.minutes, cells))
     machines = sorted({_machine(r['machine']) for r in cells.records() if 'machine' in r})
     if machines:
-        parts.append('\n'.join(['## Machine', '', *(f'- {one}' for one in machines)]) + '\n')
+        lines = ['## Machine', '', *(f'- {one}' for one in machines)]
+        parts.append('\n'.join(lines + ([f'- {args.note}'] if args.note else [])) + '\n')
     args.table.parent.mkdir(parents=True, exist_ok=True)
     temporary = args.table.with_name(f'.{args.table.name}.part')
     temporary.write_text('\n'.join(parts), encoding='utf-8')

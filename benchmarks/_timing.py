@@ -47,11 +47,12 @@ def spread(seconds: list[float]) -> dict[str, float]:
 
 def peak_memory(arguments: list[str]) -> int:
     """Peak resident bytes of a fresh Python process running :obj:`arguments`."""
+    # Not ru_maxrss: a child begins with its parent's.
     code = (
-        'import resource, runpy, sys; sys.argv = sys.argv[1:]; '
+        'import runpy, sys; sys.argv = sys.argv[1:]; '
         'sys.path.insert(0, sys.argv[0].rsplit("/", 1)[0]); '
         'runpy.run_path(sys.argv[0], run_name="__main__"); '
-        'print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)'
+        'import _jobs; print("peak", _jobs.peak_memory())'
     )
     done = subprocess.run(
         [sys.executable, '-W', 'ignore', '-c', code, *arguments],
@@ -67,6 +68,7 @@ def write(path: Path, record: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile('w', dir=path.parent, delete=False) as file:
         json.dump(record, file, indent=1)
+    os.chmod(file.name, 0o644)
     os.replace(file.name, path)
 
 

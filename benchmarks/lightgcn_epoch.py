@@ -9,6 +9,7 @@ compared with a loop over users and with the bare product and top-k. Example:
 """
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ from graphrec.models.recommender import Recommender
 
 DIM, LAYERS, BATCH, LR, K = 64, 3, 2048, 5e-3, 20
 BLOCK = 256
+PARTS = ('epoch', 'memory', 'evaluation', 'floor')
 
 
 def batches(sampler: BPRSampler) -> Iterator[BPRBatch]:
@@ -72,7 +74,7 @@ def time_steps(
     return seconds, apart
 
 
-def epoch_row(name: str, data: HeteroData, args: argparse.Namespace) -> dict[str, Any]:
+def epoch_row(data: HeteroData, args: argparse.Namespace) -> dict[str, Any]:
     """All peers on one data set."""
     sampler = BPRSampler(data, BATCH)
     peers = {p: make(data, DIM, LAYERS, LR) for p, make in PEERS.items() if p not in args.without}
@@ -87,7 +89,6 @@ def epoch_row(name: str, data: HeteroData, args: argparse.Namespace) -> dict[str
         'rounds': args.rounds,
         'largest difference of a loss': apart,
         'sampling seconds an epoch': time.perf_counter() - start,
-        'floor': floor(data),
         'peers': {},
     }
     for peer, times in seconds.items():
@@ -98,7 +99,6 @@ def epoch_row(name: str, data: HeteroData, args: argparse.Namespace) -> dict[str
             'trained batches': steps * (args.rounds + 1),
             'recall@20': quality['recall@20'],
             'ndcg@20': quality['ndcg@20'],
-            'peak bytes': peak_memory([__file__, '--child', peer, '--data', name]),
         }
     return row
 
@@ -108,14 +108,14 @@ def floor(data: HeteroData) -> dict[str, float]:
     step; and the bytes that a product has to move against the measured bandwidth."""
     op = normalized_adjacency(data)
     x = torch.randn(op.shape[0], DIM)
-    big = torch.zeros(2**26)
+    big, other = torch.zeros(2**26), torch.zeros(2**26)
     parameter = torch.nn.Parameter(x.clone())
     parameter.grad = x.clone()
     adam = torch.optim.Adam([parameter], fused=True)
     steps = {
         'product': lambda: op.apply(x),
         'adam': lambda: adam.step(),
-        'copy': lambda: big.clone(),
+        'copy': lambda: other.copy_(big),
     }
     times = {name: statistics.median(t) for name, t in alternate(steps, 9).items()}
     bandwidth = 2 * big.nbytes / times['copy']
@@ -191,7 +191,7 @@ def table(record: dict[str, Any]) -> str:
                     f'({values["batch"]["q1_ms"]:.1f}–{values["batch"]["q3_ms"]:.1f})',
                     's an epoch': values['epoch seconds'],
                     'ratio': f'{values["epoch seconds"] / base["epoch seconds"]:.1f}×',
-                    'peak GB': values['peak bytes'] / 1e9,
+                    'peak GB': cell['memory'][peer] / 1e9,
                     'R@20 after the same batches': f'{values["recall@20"]:.4f}',
                 }
             )
@@ -214,7 +214,7 @@ def table(record: dict[str, Any]) -> str:
     lines += [report(rows), '']
     rows = []
     for name, cell in record['cells'].items():
-        parts, epoch = cell['epoch']['floor'], cell['epoch']
+        parts, epoch = cell['floor'], cell['epoch']
         step = epoch['peers']['graphrec']['batch']['median_ms']
         uncached = parts['product ms, every row from memory']
         once = parts['product ms, every row once']
@@ -240,6 +240,9 @@ def main() -> None:
     args_parser.add_argument('--rounds', type=int, default=5)
     args_parser.add_argument('--steps', type=int, default=30, help='batches a round at most')
     args_parser.add_argument('--users-looped', type=int, default=3000)
+    args_parser.add_argument(
+        '--parts', nargs='+', default=list(PARTS), choices=PARTS, help='the others are kept'
+    )
     args_parser.add_argument('--without', nargs='*', default=[], choices=list(PEERS)[1:])
     args_parser.add_argument('--child', choices=list(PEERS), help=argparse.SUPPRESS)
     args = args_parser.parse_args()
@@ -249,15 +252,26 @@ def main() -> None:
         return
     setting = {'dim': DIM, 'layers': LAYERS, 'batch size': BATCH, 'lr': LR}
     record: dict[str, Any] = {'machine': machine(), 'setting': setting, 'cells': {}}
+    if args.parts != list(PARTS) and args.out.is_file():
+        record['cells'] = json.loads(args.out.read_text())['cells']
     for name in args.data:
         data = load(DATA_ROOT / name)
-        record['cells'][name] = {
+        cell = record['cells'].setdefault(name, {})
+        cell |= {
             'users': num_users(data),
             'items': num_items(data),
             'edges': train_edges(data).size(1),
-            'epoch': epoch_row(name, data, args),
-            'evaluation': evaluation_row(data, args.users_looped, args.rounds),
         }
+        if 'epoch' in args.parts:
+            cell['epoch'] = epoch_row(data, args)
+        if 'memory' in args.parts:
+            cell['memory'] = {
+                peer: peak_memory([__file__, '--child', peer, '--data', name]) for peer in PEERS
+            }
+        if 'evaluation' in args.parts:
+            cell['evaluation'] = evaluation_row(data, args.users_looped, args.rounds)
+        if 'floor' in args.parts:
+            cell['floor'] = floor(data)
         write(args.out, record)
     print(table(record))
 

@@ -243,6 +243,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add('--threads', type=int, default=2)
     add('--retry', action='store_true', help='run failed cells again')
     add('--plan', action='store_true', help='print what would run and stop')
+    add('--note', default='', help='a line for the end of the table, e.g. on the machine')
     add('--only-table', action='store_true', help='make the table from what is stored')
     add('--progress', action='store_true', help='show the progress bar of each training')
     args = parser.parse_args(argv)

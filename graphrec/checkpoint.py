@@ -18,6 +18,7 @@ from graphrec.storage import (
     pack,
     read_json,
     read_tensors,
+    require_entries,
     unpack,
     write_json,
     write_tensors,
@@ -119,6 +120,10 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint | None:
             f"'{path}' has format version {version}, this graphrec reads {FORMAT_VERSION}; "
             'train anew with resume=False or use the graphrec that wrote it'
         )
+    entries = {'tensors': str, 'sha256': str, 'settings': dict, 'state': dict}
+    require_entries(path, document, entries)
+    if Path(document['tensors']).name != document['tensors']:
+        raise FormatError(f"'{path}' names {document['tensors']!r}, which is outside its folder")
     tensors = read_tensors(path.parent / document['tensors'], document['sha256'])
     return Checkpoint(
         unpack(document['settings'], tensors),

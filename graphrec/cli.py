@@ -126,7 +126,7 @@ def describe(
     show_default=True,
     help='Method.',
 )
-@click.option('--out', type=PATH, required=True, help='Folder of the trained model.')
+@click.option('--out', type=PATH, help='Folder of the trained model; default runs/DATA-MODEL.')
 @click.option('--epochs', type=int, default=100, show_default=True, help='At most so many.')
 @click.option(
     '--batch-size', type=int, default=2048, show_default=True, help='Interactions a step.'
@@ -142,16 +142,19 @@ def describe(
 @click.option('--resume', is_flag=True, help='Go on from the checkpoint.')
 @k_option
 @common_options
-def train(source: str, out: Path, how: str | None, seed: int, output: Output, **given: Any) -> None:
+def train(
+    source: str, out: Path | None, how: str | None, seed: int, output: Output, **given: Any
+) -> None:
     """Train a model on DATA, judge it and save it.
 
-        Popularity stands beside it in the table.
-    The epoch is chosen on the validation part; the test part is only read at the end.
+    Popularity stands beside it in the table. The epoch is chosen on the validation part;
+    the test part is only read at the end.
 
-        \b
-        Example: graphrec train ../shared/data/tiktok --model lightgcn --out runs/tiktok
+    \b
+    Example: graphrec train ../shared/data/tiktok --model lightgcn --out runs/tiktok
     """
     name, pairs = given.pop('name'), list(given.pop('pairs'))
+    out = out or Path('runs', f'{Path(source).resolve().name}-{name}')
     short = {'dim': given.pop('dim'), 'num_layers': given.pop('num_layers')}
     pairs = [f'{key}={value}' for key, value in short.items() if value is not None] + pairs
     settings = parse_settings(runs.model_class(name).config_class, pairs)

@@ -21,6 +21,7 @@ from graphrec.storage import (
     read_json,
     read_tensors,
     replacing_folder,
+    require_entries,
     unpack,
     write_json,
     write_tensors,
@@ -112,6 +113,7 @@ def load_model(
     check_sha256(folder / IDS, document['sha256'][IDS])
     tensors = read_tensors(folder / WEIGHTS, document['sha256'][WEIGHTS])
     ids = read_json(folder / IDS)
+    require_entries(folder / IDS, ids, {USER: list, ITEM: list})
     for node_type in (USER, ITEM):
         _check_ids(folder, node_type, ids[node_type], node_ids(data, node_type))
     if strict and document['training_digest'] != training_digest(data):
@@ -119,7 +121,13 @@ def load_model(
             f"the model in '{folder}' was trained on other edges than those of 'data'; load the "
             'same data with the same split, or pass strict=False to use it on these edges'
         )
-    model = cls.from_graph(data, **unpack(document['config'], {}))
+    try:
+        model = cls.from_graph(data, **unpack(document['config'], {}))
+    except (GraphError, TypeError, RuntimeError, MemoryError) as error:
+        raise FormatError(
+            f"the settings in '{folder / DOCUMENT}' make no {cls.__name__} ({error}); it was "
+            f'written by graphrec {document["graphrec_version"]}'
+        ) from error
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -154,12 +162,17 @@ def _read_document(folder: Path) -> dict[str, Any]:
     document = read_json(path)
     if document.get('format') != 'graphrec model':
         raise FormatError(f"'{path}' does not describe a graphrec model")
+    require_entries(path, document, {'format_version': int, 'graphrec_version': str})
     if document['format_version'] != FORMAT_VERSION:
         raise FormatError(
             f"'{path}' has format version {document['format_version']} (written by graphrec "
             f'{document["graphrec_version"]}), this is graphrec {__version__}, which reads '
             f'version {FORMAT_VERSION}; use a graphrec that fits'
         )
+    require_entries(
+        path, document, {'model': str, 'config': dict, 'training_digest': str, 'sha256': dict}
+    )
+    require_entries(path, document['sha256'], {WEIGHTS: str, IDS: str})
     return document
 
 

@@ -73,7 +73,7 @@ def recommend(
         index = torch.arange(len(lists), device=device)
     else:
         names = node_ids(data, USER)
-        asked = np.arange(len(names)) if users is None else index_of(data, USER, _listed(users))
+        asked = np.arange(len(names)) if users is None else index_of(data, USER, users)
         names = names[asked]
         seen = [train_edges(data)]
         ranker = model.ranker()
@@ -98,12 +98,6 @@ def recommend(
     )
 
 
-def _listed(ids: Iterable[Any]) -> list[Any]:
-    if isinstance(ids, str):
-        raise GraphError(f'ids need to be a list (got the string {ids!r}); pass [{ids!r}]')
-    return list(ids)
-
-
 def _candidates(
     data: HeteroData, items: Iterable[Any] | None, exclude: Iterable[Any]
 ) -> Tensor | None:
@@ -117,11 +111,12 @@ def _candidates(
 
 
 def _numbers(data: HeteroData, items: Iterable[Any]) -> np.ndarray:
-    return index_of(data, ITEM, _listed(items))
+    return index_of(data, ITEM, items)
 
 
 def _histories(data: HeteroData, history: History) -> tuple[np.ndarray, list[Tensor]]:
-    if isinstance(history, str):
+    history = _plain(history)
+    if isinstance(history, str) or not np.iterable(history):
         raise GraphError(f"'history' needs to be a list of item ids (got {history!r})")
     if isinstance(history, Mapping):
         names, lists = list(history), list(history.values())

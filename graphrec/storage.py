@@ -9,7 +9,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -166,12 +166,27 @@ def read_json(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise FormatError(f"'{path}' cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"'{path}' is cut off or no JSON ({error})") from error
     seal = document.pop(_SEAL, None) if isinstance(document, dict) else None
-    if seal is None or seal != _seal(document):
+    try:
+        whole = seal is not None and seal == _seal(document)
+    except (ValueError, RecursionError):  # NaN, or nested deeper than is ever written.
+        whole = False
+    if not whole:
         raise FormatError(f"'{path}' was changed after it was written: its checksum is wrong")
     return document
+
+
+def require_entries(path: Path, document: dict[str, Any], entries: Mapping[str, type]) -> None:
+    """Raises :class:`FormatError` unless the document read from :obj:`path` has these
+    entries, each of its type."""
+    for name, kind in entries.items():
+        if not isinstance(document.get(name), kind):
+            raise FormatError(
+                f"'{path}' has {name}={document.get(name)!r}, expected a {kind.__name__}; it was "
+                'not written by graphrec'
+            )
 
 
 def check_sha256(path: Path, sha256: str) -> None:

@@ -88,7 +88,8 @@ def fit(
         eval_every: Epochs between evaluations.
         patience: Evaluations without improvement; :obj:`None` never stops early.
         optimizer: Function from the parameters to a torch optimiser, with its own
-            learning rate; by default fused Adam with :obj:`lr`.
+            learning rate; by default fused Adam with :obj:`lr`, or lazy Adam for a model
+            with sparse gradients.
         schedule: :obj:`None`, ``'cosine'``, ``'exponential'`` or a function, see
             :func:`graphrec.schedules.make_schedule`.
         sampler: Replaces ``model.make_sampler(data, batch_size)``.
@@ -236,6 +237,13 @@ def _make_optimizer(
     model: Recommender, make: MakeOptimizer | None, lr: float, weight_decay: float
 ) -> torch.optim.Optimizer:
     parameters = [p for p in model.parameters() if p.requires_grad]
+    if make is None and model.sparse_gradients:
+        if weight_decay:
+            raise GraphError(
+                f"'weight_decay' is {weight_decay}, but sparse steps have none; use the model's "
+                "'reg', or sparse=False"
+            )
+        return torch.optim.SparseAdam(parameters, lr=lr)
     if make is None:
         return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay, fused=True)
     made = make(parameters)

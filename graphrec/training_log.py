@@ -3,11 +3,13 @@
 import math
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
 from graphrec.errors import GraphError
+from graphrec.storage import explained
 
 _REFRESH_SECONDS = 0.5
 
@@ -24,7 +26,8 @@ class TrainingLog:
         first_epoch: The epoch that a resumed run goes on with.
 
     Raises:
-        GraphError: If :obj:`tensorboard` is asked for and not installed.
+        GraphError: If :obj:`tensorboard` is asked for and not installed, or its folder cannot
+            be written.
     """
 
     def __init__(
@@ -84,4 +87,5 @@ def open_writer(folder: str | os.PathLike[str], first_epoch: int) -> Any:
             f"'tensorboard' is {str(folder)!r}, but TensorBoard is not installed ({error}); "
             "run: pip install 'graphrec[tensorboard]'"
         ) from error
-    return SummaryWriter(str(folder), purge_step=first_epoch if first_epoch > 1 else None)
+    with explained(Path(folder)):
+        return SummaryWriter(str(folder), purge_step=first_epoch if first_epoch > 1 else None)

@@ -8,6 +8,7 @@ from torch_geometric.data import HeteroData
 from graphrec.errors import GraphError
 from graphrec.evaluation import evaluate
 from graphrec.graphs.schema import HOLDOUT_VALID, num_items
+from graphrec.metrics import BEYOND, RELEVANCE
 from graphrec.models.recommender import Recommender
 
 
@@ -23,7 +24,8 @@ class Validation:
         active: Whether there are validation edges.
 
     Raises:
-        GraphError: If :obj:`metric` is not of the form ``name@k``.
+        GraphError: If :obj:`metric` is not of the form ``name@k``, or, before anything is
+            trained, if it cannot be computed on this graph.
     """
 
     def __init__(self, data: HeteroData, metric: str = 'recall@20') -> None:
@@ -33,6 +35,15 @@ class Validation:
         self.active = (
             HOLDOUT_VALID in data.edge_types and data[HOLDOUT_VALID].edge_index.size(1) > 0
         )
+        if self.name not in RELEVANCE + BEYOND:
+            raise GraphError(
+                f"'metric' is {metric!r}, but metrics are {RELEVANCE + BEYOND}; choose one of them"
+            )
+        if self.active and self.k > num_items(data):
+            raise GraphError(
+                f"'metric' is {metric!r}, but the catalogue has {num_items(data)} items; choose "
+                f"'{self.name}@{num_items(data)}' or less"
+            )
 
     def __call__(self, model: Recommender) -> dict[str, float]:
         """Metrics by ``name@k``, the picking one first; empty if not :attr:`active`."""

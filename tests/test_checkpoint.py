@@ -273,3 +273,14 @@ def test_writer_knows_when_it_is_due(tmp_path):
     writer = CheckpointWriter(tmp_path, {}, every=3, minutes=None)
     assert not writer.minutes_passed
     assert [epoch for epoch in range(1, 10) if writer.is_due(epoch)] == [3, 6, 9]
+
+
+@pytest.mark.parametrize(
+    'change', [{'tensors': '../other.safetensors'}, {'tensors': 3}, {'state': None}]
+)
+def test_a_checkpoint_that_was_sealed_again_is_refused(tmp_path, change):
+    write_checkpoint(tmp_path, {'a': 1}, {'x': torch.ones(2)})
+    path = tmp_path / 'checkpoint.json'
+    storage.write_json(path, storage.read_json(path) | change)
+    with pytest.raises(FormatError, match=r'checkpoint\.json'):
+        read_checkpoint(tmp_path)

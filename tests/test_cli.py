@@ -278,3 +278,11 @@ def test_every_option_has_help():
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f'{name} {parameter.name}'
+
+
+def test_train_without_out_names_the_folder_after_data_and_model(folder, tmp_path, monkeypatch):
+    source = folder.resolve()
+    monkeypatch.chdir(tmp_path)
+    document = run_json('train', source, '--model', 'popularity', '--k', 5)
+    assert document['saved'] == f'runs/{source.name}-popularity'
+    assert (tmp_path / document['saved'] / 'model.json').exists()

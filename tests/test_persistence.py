@@ -270,3 +270,30 @@ def test_a_model_that_does_not_know_its_graph_is_named(data, tmp_path):
     with pytest.raises(GraphError, match=r'refresh\(\) must call super\(\).refresh'):
         save(model, tmp_path / 'model')
     assert persistence.DOCUMENT not in names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda d: d.pop('config'),
+        lambda d: d.pop('format_version'),
+        lambda d: d.update(sha256={}),
+        lambda d: d.update(model=3),
+        lambda d: d['config'].update(dim='4'),
+        lambda d: d['config'].update(dim=10**12),
+    ],
+)
+def test_a_document_that_was_sealed_again_is_refused(data, saved, change):
+    document = storage.read_json(saved / 'model.json')
+    change(document)
+    storage.write_json(saved / 'model.json', document)
+    with pytest.raises(GraphError, match=r'model\.json|of class 3'):
+        load_model(saved, data)
+
+
+def test_ids_that_are_no_lists_are_refused(data, saved):
+    document = storage.read_json(saved / 'model.json')
+    document['sha256']['ids.json'] = storage.write_json(saved / 'ids.json', {'user': 3})
+    storage.write_json(saved / 'model.json', document)
+    with pytest.raises(FormatError, match=r'ids\.json'):
+        load_model(saved, data)

@@ -1,13 +1,16 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import HeteroData
 
+from graphrec.datasets.planted import planted
 from graphrec.errors import GraphError, UnknownIdError
+from graphrec.models import Popularity
 from graphrec.models.recommender import Recommender
 from graphrec.recommend import build_index, check_index, export_vectors, recommend
 
@@ -235,3 +238,22 @@ def test_index_without_faiss(many, monkeypatch):
     monkeypatch.setitem(__import__('sys').modules, 'faiss', None)
     with pytest.raises(GraphError, match=r"install 'graphrec\[faiss\]'"):
         build_index(many[0])
+
+
+@pytest.mark.parametrize('kind', [torch.tensor, np.array, pd.Series, lambda ids: iter(ids)])
+def test_ids_in_any_container(kind):
+    data = planted(num_users=20, num_items=15, num_interactions=120, seed=2)
+    model = Popularity.from_graph(data)
+    expected = recommend(model, data, users=[3, 1], items=[2, 4, 5], k=2)
+    pd.testing.assert_frame_equal(
+        recommend(model, data, users=kind([3, 1]), items=kind([2, 4, 5]), k=2), expected
+    )
+    expected = recommend(model, data, history=[2, 4], k=2)
+    pd.testing.assert_frame_equal(recommend(model, data, history=kind([2, 4]), k=2), expected)
+
+
+@pytest.mark.parametrize('arguments', [{'users': 3}, {'items': 3}, {'exclude': 3}, {'history': 3}])
+def test_a_single_id_is_explained(arguments):
+    data = planted(num_users=20, num_items=15, num_interactions=120, seed=2)
+    with pytest.raises(GraphError, match=r'list .*\(got 3\)'):
+        recommend(Popularity.from_graph(data), data, k=2, **arguments)

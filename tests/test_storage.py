@@ -226,3 +226,18 @@ def test_replacing_folder_drops_a_half_written_one(tmp_path):
     with pytest.raises(RuntimeError):
         write()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('text', ['[' * 100_000, '{"a":' * 100_000])
+def test_json_nested_without_end_is_refused(tmp_path, text):
+    path = tmp_path / 'd.json'
+    path.write_text(text)
+    with pytest.raises(FormatError, match=r'd\.json'):
+        storage.read_json(path)
+
+
+def test_json_with_nan_is_refused(tmp_path):
+    path = tmp_path / 'd.json'
+    path.write_text('{"a": NaN, "sha256_of_this_document": "0"}')
+    with pytest.raises(FormatError, match=r'd\.json'):
+        storage.read_json(path)

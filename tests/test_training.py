@@ -462,3 +462,10 @@ def test_tensorboard_that_is_not_installed_is_named(data, tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, 'torch.utils.tensorboard', None)
     with pytest.raises(GraphError, match=r"pip install 'graphrec\[tensorboard\]'"):
         train(data, tensorboard=tmp_path)
+
+
+def test_tensorboard_below_a_file_is_explained(data, tmp_path):
+    pytest.importorskip('tensorboard')
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(GraphError, match='could not be written'):
+        train(data, tensorboard=tmp_path / 'file' / 'log')

@@ -54,3 +54,14 @@ def test_parse_metric():
     for text in ('ndcg', 'ndcg@', '@3', 'ndcg@-1', 'ndcg@0', 'ndcg@1.5', 'test/ndcg@3', ''):
         with pytest.raises(GraphError, match='name@k'):
             parse_metric(text)
+
+
+@pytest.mark.parametrize('metric', ['foo@5', 'recall@26'])
+def test_what_cannot_be_computed_is_refused_before_training(data, metric):
+    with pytest.raises(GraphError, match=f"'metric' is '{metric}'"):
+        Validation(data, metric)
+
+
+def test_the_default_metric_asks_nothing_of_a_graph_without_validation():
+    tiny = planted(num_users=5, num_items=4, num_communities=2, ratios=(1.0, 0.0, 0.0))
+    assert not Validation(tiny).active

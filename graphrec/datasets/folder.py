@@ -96,7 +96,9 @@ def read_folder(
             :func:`graphrec.graphs.interactions.from_tables`.
         domain: One part of a folder that holds several (bundles, bandit logs).
         modalities: Names of the item modalities to read; all by default.
-        id_type: ``str`` to read ids as strings, whatever they look like (``007``).
+        id_type: ``str`` to read ids as strings, whatever they look like; ``int`` to read
+            ``007`` as 7. By default ids are integers only if no character is lost by it:
+            one ``007`` makes all ids of its column strings.
         user, item, **columns: Names of the columns, ``split=``, ``time=``,
             ``rating=``, ``behavior=`` and ``query=`` as in ``from_tables``.
 
@@ -164,7 +166,8 @@ def _read_interactions(
     text = (user, item) if id_type is str else tuple(strings)
     path = find_table(folder, 'interactions')
     assert path is not None  # The layout was found by it.
-    interactions = read_table(path, (user, item), text=text)
+    exact = () if id_type is int else (user, item)
+    interactions = read_table(path, (user, item), text=text, ids=exact)
     sides = {}
     for stem, column in (('users', user), ('items', item)):
         side = find_table(folder, stem)
@@ -245,10 +248,11 @@ def _read_queries(
     folder: Path, user: str, item: str, query: str, id_type: type | None
 ) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
     ids = (user, item, query) if id_type is str else ()
+    exact = () if id_type is int else (user, item, query)
     triplets = find_table(folder, 'triplets')
     queries = find_table(folder, 'queries')
     if triplets is not None:
-        events = read_table(triplets, (user, item, query), text=ids)
+        events = read_table(triplets, (user, item, query), text=ids, ids=exact)
         if 'date' in events and 'timestamp' not in events:
             events = events.rename(columns={'date': 'timestamp'})
         if queries is None:
@@ -256,7 +260,7 @@ def _read_queries(
         return events, read_table(queries, (query, 'text'), text=('text', *ids), exact=True)
     if queries is None:
         return None, None
-    return read_table(queries, (user, item, query), text=(query, *ids)), None
+    return read_table(queries, (user, item, query), text=(query, *ids), ids=exact), None
 
 
 def _packed_ids(parts: dict[str, np.ndarray], node_type: str) -> np.ndarray | None:

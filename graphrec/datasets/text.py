@@ -155,6 +155,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
             f'{at_line(path, error.lineno)} column {error.colno} is no JSON ({error.msg}); '
             f'is the file half-written?'
         ) from None
+    except (ValueError, RecursionError) as error:  # A number of thousands of digits, or nesting.
+        raise FormatError(f"'{path}' is no object of users: items ({error})") from None
     if not isinstance(content, dict):
         raise FormatError(
             f"'{path}' holds a {type(content).__name__}, expected an object of users: items"

@@ -65,7 +65,9 @@ def from_tables(
             the queries are texts themselves.
         features: Rows of item features by modality; floats become ``x_<name>``,
             integers ``code_<name>``. Row :math:`i` belongs to item :math:`i`, or, with
-            string ids, to row :math:`i` of :obj:`items`.
+            string ids, to row :math:`i` of :obj:`items`. Rows beyond the ids of the
+            tables are items too (new ones, to be recommended), counted in
+            ``data.repairs['items_known_by_features_alone']``.
         user, item, split, time, rating, behavior, query: Names of the columns; a
             split, time, rating or behaviour column under its default name is optional.
         how: Makes a split (see :func:`graphrec.graphs.splits.split`) in place of a
@@ -186,8 +188,12 @@ def _add_nodes(
     if ends.dtype.kind == 'i':
         largest = max(int(p.max()) for p in parts if len(p))
         smallest = min(int(p.min()) for p in parts if len(p))
-        rows = [r for r in feature_rows if smallest >= 0 and largest < r]
-        parts.append(np.arange(max([*rows, least or 0]), dtype=np.int64))
+        parts.append(np.arange(least or 0, dtype=np.int64))
+        rows = max([r for r in feature_rows if smallest >= 0 and largest < r], default=0)
+        added = rows - len(united(parts)) if rows > (least or 0) else 0
+        if added > 0:
+            data.repairs[f'{node_type}s_known_by_features_alone'] = added
+        parts.append(np.arange(rows, dtype=np.int64))
     elif least is not None:
         raise GraphError(
             f"'num_{node_type}s' is {least}, but {node_type} ids are strings; leave it out "

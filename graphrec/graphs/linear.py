@@ -37,9 +37,10 @@ class Operator:
         bytes moved, ``torch.float64`` serves ``gradcheck``."""
         raise NotImplementedError
 
-    def to_dense(self) -> Tensor:
-        """The matrix :math:`(n, m)`; for tests and small graphs."""
-        return self @ torch.eye(self.shape[1], dtype=torch.float64)
+    def to_dense(self, device: torch.device | str | None = None) -> Tensor:
+        """The matrix :math:`(n, m)` in double precision; for tests and small graphs. An
+        operator on another device than the CPU needs :obj:`device`."""
+        return self @ torch.eye(self.shape[1], dtype=torch.float64, device=device)
 
     @overload
     def __matmul__(self, other: Tensor) -> Tensor: ...
@@ -55,6 +56,11 @@ class Operator:
                 f"'x' has shape {list(other.shape)}, expected [{self.shape[1]}, d] to be "
                 f'multiplied by an operator of shape {list(self.shape)}'
             )
+        if not other.is_floating_point():
+            raise GraphError(
+                f"'x' has type {other.dtype}, in which weights would be cut to whole numbers; "
+                'pass x.float() or x.double()'
+            )
         if other.dim() == 1:
             return (self @ other.unsqueeze(1)).squeeze(1)
         return _Apply.apply(other, self)
@@ -66,10 +72,14 @@ class Operator:
         return Sum([self, -other])
 
     def __mul__(self, factor: float) -> Operator:
-        scale = Diagonal(torch.full((self.shape[0],), float(factor)))
-        return Product([scale, self])
+        # Double precision, so that a factor such as 0.1 is exact for a float64 'x'.
+        scale = torch.tensor(float(factor), dtype=torch.float64).expand(self.shape[0])
+        return Product([Diagonal(scale), self])
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Operator:
+        return self * (1.0 / divisor)
 
     def __neg__(self) -> Operator:
         return self * -1.0
@@ -128,7 +138,7 @@ class Diagonal(Operator):
         return self
 
     def apply(self, x: Tensor) -> Tensor:
-        return self.diagonal.to(x.dtype).unsqueeze(1) * x
+        return self.diagonal.to(x.device, x.dtype).unsqueeze(1) * x
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None

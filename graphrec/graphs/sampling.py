@@ -1,5 +1,6 @@
 r"""Whole-epoch sampling of BPR triples (user, interacted item, other item)."""
 
+import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ class BPRSampler:
     (NGCF, MMHCL). Negatives are rejected exactly against the known positives: the
     draws that hit one are redrawn, and the few that still do after 64 rounds are drawn
     from the user's complement. Users who have every item have no negative: their edges
-    are left out and counted in :attr:`num_saturated_users`.
+    are left out with a warning and counted in :attr:`num_saturated_users`.
 
     Args:
         data: The graph; only training edges are read.
@@ -85,6 +86,11 @@ class BPRSampler:
             self._keys_trained = self._keys[~saturated[self._keys // self.num_items]]
             if self._keys_trained.numel() == 0:
                 raise GraphError('every user has every item; there is no negative to draw')
+            warnings.warn(
+                f'{self.num_saturated_users} users have every item that could be a negative '
+                'and are left out of training',
+                stacklevel=2,
+            )
         self._eligible = eligible
         self._weights: Tensor | None = None
         if negatives == 'popularity':

@@ -111,15 +111,19 @@ def node_ids(data: HeteroData, node_type: str) -> np.ndarray:
 def index_of(
     data: HeteroData, node_type: str, ids: Iterable[Any], strict: bool = True
 ) -> np.ndarray:
-    r"""Node numbers (int64) of original :obj:`ids`; with :obj:`strict` off, an unknown
-    id gives -1.
+    r"""Node numbers (int64) of original :obj:`ids`, a list, array, tensor or other iterable;
+    with :obj:`strict` off, an unknown id gives -1.
 
     Raises:
-        GraphError: If the type of the ids differs from the graph's.
+        GraphError: If it is a single id, or the type of the ids differs from the graph's.
         UnknownIdError: If an id is not in the graph.
     """
     known = node_ids(data, node_type)
-    asked = list(ids)
+    if isinstance(ids, Tensor):
+        ids = ids.tolist()
+    if isinstance(ids, str) or not np.iterable(ids):
+        raise GraphError(f'{node_type} ids need to be a list (got {ids!r}); pass [{ids!r}]')
+    asked = [value.item() if isinstance(value, Tensor) else value for value in ids]
     if not asked:
         return np.zeros(0, dtype=np.int64)
     integer = known.dtype.kind in 'iu'

@@ -79,8 +79,18 @@ class Sparse(Operator):
         shape: tuple[int, int],
         symmetric: bool = False,
     ) -> Sparse:
-        r"""From edges :math:`(2, E)` with rows in ``edge_index[0]``; any order."""
+        r"""From edges :math:`(2, E)` with rows in ``edge_index[0]``; any order.
+
+        Raises:
+            GraphError: If an edge lies outside the shape.
+        """
         row, col = edge_index
+        for name, index, size in (('row', row, shape[0]), ('column', col, shape[1])):
+            if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < size:
+                raise GraphError(
+                    f"'edge_index' has {name}s from {int(index.min())} to {int(index.max())}, "
+                    f'but the matrix has {size}'
+                )
         order = torch.argsort(row * shape[1] + col)
         rowptr = row_pointers(row, shape[0])
         weight = None if weight is None else weight[order]

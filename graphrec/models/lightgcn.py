@@ -111,7 +111,10 @@ class LightGCN(Recommender):
 
     def refresh(self, data: HeteroData) -> None:
         super().refresh(data)
-        self._edge_index = train_edges(data)
+        user, item = train_edges(data)
+        # In one order, so that a draw does not depend on how the graph stores its edges.
+        order = torch.argsort(user * self.num_items + item)
+        self._edge_index = torch.stack([user[order], item[order]])
         self.adjacency = self._operator(self._edge_index)
         self._propagation = Polynomial(self.adjacency, self.layer_weights.tolist())
         self._thinned = self._propagation

@@ -23,12 +23,15 @@ class MFConfig:
         dim: Length of a vector.
         reg: Weight of the squared norms of a batch's vectors.
         init_std: Standard deviation of the first vectors.
+        sparse: Step only the rows of a batch (lazy Adam: moments of the others rest),
+            which is not the dense Adam to the bit but does not grow with the table.
         seed: Draw of the first vectors.
     """
 
     dim: int = 64
     reg: float = 1e-4
     init_std: float = 0.1
+    sparse: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -78,6 +81,10 @@ class MF(Recommender):
         with torch.no_grad():
             self.embedding.copy_(draw * self.config.init_std)
 
+    @property
+    def sparse_gradients(self) -> bool:
+        return self.config.sparse
+
     def refresh(self, data: HeteroData) -> None:
         """Nothing is derived from the graph; vectors stay as they are."""
         super().refresh(data)
@@ -93,7 +100,8 @@ class MF(Recommender):
         negatives = batch.neg.reshape(size, -1)
         item = torch.cat([batch.pos, negatives.reshape(-1)]) + self.num_users
         # One gather for all rows: its gradient fills one buffer of the table, not three.
-        rows = F.embedding(torch.cat([batch.user, item]), self.embedding)
+        index = torch.cat([batch.user, item])
+        rows = F.embedding(index, self.embedding, sparse=self.config.sparse)
         user, pos, neg = rows.split([size, size, negatives.numel()])
         neg = neg.view(size, -1, neg.size(1))
         gap = (user * pos).sum(1, keepdim=True) - (neg @ user.unsqueeze(2)).squeeze(2)

@@ -1,6 +1,7 @@
 """The interface of every recommender."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -47,7 +48,8 @@ class Recommender(torch.nn.Module):
         r"""Builds the model for :obj:`data`; keywords are fields of the config.
 
         Raises:
-            GraphError: If a keyword is not a field of the config.
+            GraphError: If a keyword is not a field of the config, or is no number where
+                the field holds one.
         """
         fields = [f.name for f in dataclasses.fields(cls.config_class)]
         unknown = sorted(set(config) - set(fields))
@@ -56,12 +58,20 @@ class Recommender(torch.nn.Module):
                 f'{cls.__name__} has no setting {unknown[0]!r} (got {config[unknown[0]]!r}); '
                 f'its settings are {fields}'
             )
+        for field in dataclasses.fields(cls.config_class):
+            if field.name in config:
+                config[field.name] = _checked(field, config[field.name])
         return cls(data, cls.config_class(**config))
 
     @property
     def is_trainable(self) -> bool:
         """Whether gradient steps apply; closed-form models are ready once built."""
         return any(p.requires_grad for p in self.parameters())
+
+    @property
+    def sparse_gradients(self) -> bool:
+        """Whether the gradients are sparse, so that only the rows of a batch are stepped."""
+        return False
 
     def refresh(self, data: HeteroData) -> None:
         """Rebuilds every structure derived from the graph, after an edit of it. The
@@ -104,15 +114,21 @@ class Recommender(torch.nn.Module):
     def score(self, user: Tensor, item: Tensor | None = None, query: Any = None) -> Tensor:
         r"""Scores without gradient: :math:`(B, I)` for users :math:`(B)` without
         :obj:`item`; with items :math:`(B)` the scores of the pairs :math:`(B)`; with
-        :math:`(B, n)` candidates a user, :math:`(B, n)`."""
+        :math:`(B, n)` candidates a user, :math:`(B, n)`. Node numbers may also come as
+        arrays, lists or single numbers; one user is paired with all items given."""
         if query is not None:
             raise GraphError(f'{type(self).__name__} has no queries (got query={query!r})')
-        scores = self.ranker()(user)
+        user = torch.as_tensor(user)
+        scores = self.ranker()(user.reshape(-1))
         if item is None:
-            return scores
-        if item.dim() == 1:
-            return scores.gather(1, item.unsqueeze(1)).squeeze(1)
-        return scores.gather(1, item)
+            return scores.reshape(*user.shape, -1)
+        item = torch.as_tensor(item, device=scores.device)
+        if item.dim() and user.numel() not in (1, item.size(0)):
+            raise GraphError(
+                f"'item' has shape {list(item.shape)}, expected {user.numel()} rows, one a user"
+            )
+        row = torch.arange(user.numel(), device=scores.device).reshape(user.shape)
+        return scores[row.unsqueeze(1) if row.dim() and item.dim() == 2 else row, item]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Operators and index tensors are derived, not registered: move them along.
@@ -128,3 +144,25 @@ class Recommender(torch.nn.Module):
         r"""Scores of all items :math:`(n, I)` for :math:`n` people who are not in the
         graph, each known by the item numbers of a history; nothing is retrained."""
         raise NotImplementedError(f'{type(self).__name__} cannot serve unknown users')
+
+
+_KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), 'True or False'),
+    int: ((int,), 'a whole number'),
+    float: ((int, float), 'a finite number'),
+}
+
+
+def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
+    """The value of a setting; one for a number or switch is checked to be one."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if field.type not in _KINDS:
+        return value
+    kinds, wanted = _KINDS[field.type]
+    fits = isinstance(value, kinds) and (field.type is bool or not isinstance(value, bool))
+    if not fits or (isinstance(value, float) and not math.isfinite(value)):
+        raise GraphError(
+            f"'{field.name}' must be {wanted} (got {value!r} of type {type(value).__name__})"
+        )
+    return value

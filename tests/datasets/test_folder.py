@@ -371,3 +371,13 @@ def test_arguments_that_do_not_apply(folder, tmp_path):
     np.savez(tmp_path / 'clicks' / 'sessions.npz', **(arrays | {'test_ptr': ptr[:2]}))
     with pytest.raises(FormatError, match="'test_ptr' must rise from 0 to the 3 entries"):
         load(tmp_path / 'clicks')
+
+
+@pytest.mark.parametrize('name', ['interactions.csv', 'interactions.csv.gz'])
+def test_ids_with_leading_zeros_stay_apart(tmp_path, name):
+    table = pd.DataFrame({'user': ['01', '1', '2'], 'item': ['10', '20', '10']})
+    table.to_csv(tmp_path / name, index=False)
+    data = read_folder(tmp_path)
+    assert data['user'].id.tolist() == ['01', '1', '2']
+    assert data['item'].id.tolist() == [10, 20]
+    assert read_folder(tmp_path, id_type=int)['user'].id.tolist() == [1, 2]

@@ -93,3 +93,10 @@ def test_real_data_through_this_format(tmp_path, data_root):
     assert (data['user'].num_nodes, data['item'].num_nodes) == (9308, 6710)
     counts = [split_edges(data, split).size(1) for split in ('train', 'valid', 'test')]
     assert counts == [59541, 3051, 6130]
+
+
+def test_json_nested_without_end(tmp_path):
+    for name in ('train.json', 'test.json'):
+        (tmp_path / name).write_text('[' * 100_000)
+    with pytest.raises(FormatError, match=r'train\.json'):
+        read_mmssl(tmp_path)

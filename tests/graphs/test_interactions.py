@@ -208,7 +208,12 @@ def test_features_that_do_not_fit():
     data = from_tables(frame, features={'text': bad}, repair_features=True)
     assert data['item'].has_text.tolist() == [True, False, False, True]
     assert data['item'].x_text[1].tolist() == [0, 0]
-    assert data.repairs == {'features_text': 2}
+    # Items 1 and 2 are in no table; 0 and 3 are.
+    assert data.repairs == {'features_text': 2, 'items_known_by_features_alone': 2}
+    named = from_tables(
+        frame, items=pd.DataFrame({'item': range(4)}), features={'text': bad[:, :0]}
+    )
+    assert named.repairs == {}
     with pytest.raises(GraphError, match='shape'):
         from_tables(frame, features={'text': np.ones(4)})
 

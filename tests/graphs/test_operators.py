@@ -209,3 +209,25 @@ def test_cuda_equals_cpu():
     x = torch.randn(18, 16)
     out = op.to('cuda') @ x.cuda()
     torch.testing.assert_close(out.cpu(), op @ x, atol=1e-6, rtol=1e-5)
+
+
+def test_factors_have_double_precision():
+    x = torch.ones(2, 1, dtype=torch.float64)
+    assert torch.equal((0.1 * Identity(2)) @ x, 0.1 * x)
+
+
+def test_whole_numbers_are_refused():
+    for op in (Diagonal(torch.tensor([0.5])), Identity(1)):
+        with pytest.raises(GraphError, match=r"'x' has type torch.int64"):
+            op @ torch.ones(1, 1, dtype=torch.long)
+
+
+@pytest.mark.parametrize('edges', [[[0, 5], [0, 1]], [[0, 1], [0, 7]], [[0, -1], [0, 1]]])
+def test_edges_outside_the_shape_are_refused(edges):
+    with pytest.raises(GraphError, match='but the matrix has 3'):
+        Sparse.from_edges(torch.tensor(edges), shape=(3, 3))
+
+
+def test_division():
+    op = Sparse.from_edges(torch.tensor([[0], [1]]), shape=(2, 2))
+    assert torch.equal((op / 4).to_dense(), op.to_dense() / 4)

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -41,7 +43,11 @@ def test_triples_are_right(pairs, uniform, negatives, n, batch_size):
         with pytest.raises(GraphError, match='no negative'):
             BPRSampler(data)
         return
-    sampler = BPRSampler(data, batch_size, num_negatives=n, uniform=uniform, negatives=negatives)
+    told = pytest.warns(UserWarning, match=f'{len(full)} users') if full else nullcontext()
+    with told:
+        sampler = BPRSampler(
+            data, batch_size, num_negatives=n, uniform=uniform, negatives=negatives
+        )
     batches = epoch(sampler)
     assert sampler.num_saturated_users == len(full)
     assert len(batches) == len(sampler)

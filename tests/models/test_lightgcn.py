@@ -1,5 +1,6 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -218,3 +219,36 @@ def test_low_precision_propagation(data, batch):
 def test_bad_config_names_the_field(data, config):
     with pytest.raises(GraphError, match=list(config)[-1]):
         LightGCN.from_graph(data, **config)
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'wanted'),
+    [
+        ('dim', 2.5, 'a whole number'),
+        ('dim', 'a', 'a whole number'),
+        ('reg', float('nan'), 'a finite number'),
+        ('reg', '1e-4', 'a finite number'),
+        ('bf16', 1, 'True or False'),
+        ('num_layers', True, 'a whole number'),
+    ],
+)
+def test_settings_of_another_type_are_refused(data, name, value, wanted):
+    with pytest.raises(GraphError, match=f"'{name}' must be {wanted}"):
+        LightGCN.from_graph(data, **{name: value})
+
+
+def test_numpy_numbers_are_settings(data):
+    model = LightGCN.from_graph(data, dim=np.int64(4), reg=np.float32(0.5))
+    assert (type(model.config.dim), type(model.config.reg)) == (int, float)
+
+
+def test_edge_dropout_does_not_depend_on_the_order_of_edges(data):
+    moved = copy.copy(data)
+    edge_index = data['user', 'interacts', 'item'].edge_index
+    moved['user', 'interacts', 'item'].edge_index = edge_index.flip(1)
+    losses = []
+    for graph in (data, moved):
+        model = LightGCN.from_graph(graph, edge_dropout=0.5)
+        model.begin_epoch(torch.Generator().manual_seed(0))
+        losses.append(model()['user'])
+    assert torch.equal(*losses)

@@ -1,9 +1,12 @@
+import numpy as np
 import pytest
 import torch
 from torch_geometric.data import HeteroData
 
+import graphrec
+from graphrec.datasets.planted import planted
 from graphrec.errors import GraphError
-from graphrec.graphs.sampling import BPRBatch
+from graphrec.graphs.sampling import BPRBatch, BPRSampler
 from graphrec.graphs.schema import HOLDOUT_TEST, INTERACTS
 from graphrec.models.mf import MF
 
@@ -131,3 +134,33 @@ def test_unknown_people_are_placed_among_their_items():
 def test_bad_settings_are_named(setting, value):
     with pytest.raises(GraphError, match=f"'{setting}'.*{value}"):
         MF.from_graph(small_graph(), **{setting: value})
+
+
+def test_sparse_steps_touch_only_the_rows_of_a_batch():
+    data = graphrec.datasets.planted(num_users=60, num_items=40, seed=0)
+    model = MF.from_graph(data, dim=4, reg=0.0, sparse=True)
+    dense = MF.from_graph(data, dim=4, reg=0.0)
+    batch = next(iter(BPRSampler(data, 5).epoch(torch.Generator().manual_seed(0))))
+    grads = [torch.autograd.grad(m.loss(batch), m.embedding)[0] for m in (model, dense)]
+    assert grads[0].is_sparse
+    torch.testing.assert_close(grads[0].to_dense(), grads[1])
+    history = graphrec.fit(model, data, epochs=15, lr=0.02, batch_size=64, progress=False)
+    assert history['loss'].iloc[-1] < 0.8 * history['loss'].iloc[0]
+    with pytest.raises(GraphError, match=r"'weight_decay' is 0\.1"):
+        graphrec.fit(model, data, epochs=1, weight_decay=0.1, progress=False)
+
+
+def test_score_takes_numbers_lists_arrays_and_tensors():
+    data = planted(num_users=20, num_items=15, num_interactions=120, seed=2)
+    model = MF.from_graph(data, dim=4)
+    table = model.score(torch.arange(20))
+    assert table.shape == (20, 15)
+    assert torch.allclose(model.score(3, 5), table[3, 5])
+    assert model.score(3, 5).dim() == 0
+    assert torch.allclose(model.score(3), table[3])
+    assert torch.allclose(model.score([3], np.array([5, 6])), table[3, [5, 6]])
+    assert torch.allclose(model.score([3, 4], torch.tensor([5, 6])), table[[3, 4], [5, 6]])
+    pairs = model.score(torch.tensor([3, 4]), torch.tensor([[5, 6, 7], [8, 9, 1]]))
+    assert torch.allclose(pairs, table[[[3], [4]], [[5, 6, 7], [8, 9, 1]]])
+    with pytest.raises(GraphError, match="'item' has shape"):
+        model.score([3, 4], [5, 6, 7])
