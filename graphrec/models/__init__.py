@@ -8,6 +8,7 @@ from graphrec.models.item_knn import ItemKNN
 from graphrec.models.lightgcl import LightGCL
 from graphrec.models.lightgcn import LightGCN
 from graphrec.models.mf import MF
+from graphrec.models.mmhcl import MMHCL
 from graphrec.models.ncl import NCL
 from graphrec.models.popularity import Popularity
 from graphrec.models.recommender import Recommender
@@ -20,6 +21,7 @@ __all__ = [
     'BUIR',
     'EASE',
     'MF',
+    'MMHCL',
     'NCL',
     'SGL',
     'ContrastiveLightGCN',
