@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from graphrec.contrastive.view import Bipartite, View, check_share
 from graphrec.errors import GraphError
+from graphrec.graphs.hypergraph import learned_hyperedges, pass_through_hyperedges
 from graphrec.graphs.operators import Identity, Operator
 
 
@@ -71,20 +71,12 @@ class HypergraphView(torch.nn.Module, View):
         return [Identity(graph.num_users + graph.num_items)]
 
     def layer(self, op: Operator, h: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
+        keep = 1 - self.dropout if self.training else 1.0
         sizes = [self.num_users, x.size(0) - self.num_users]
         out = []
         for own, source, weight in zip(
             x.split(sizes), h.split(sizes), (self.user_weight, self.item_weight), strict=True
         ):
-            incidence = self._drop(own @ weight, generator)
-            out.append(self._activate(incidence @ self._activate(incidence.t() @ source)))
+            member = learned_hyperedges(own, weight, keep, generator)
+            out.append(pass_through_hyperedges(member, source, self.negative_slope))
         return torch.cat(out)
-
-    def _activate(self, x: Tensor) -> Tensor:
-        return x if self.negative_slope == 1 else F.leaky_relu(x, self.negative_slope)
-
-    def _drop(self, incidence: Tensor, generator: torch.Generator) -> Tensor:
-        if not self.dropout or not self.training:
-            return incidence
-        draw = torch.rand(incidence.shape, generator=generator, device=incidence.device)
-        return incidence * (draw >= self.dropout) / (1 - self.dropout)

@@ -9,6 +9,7 @@ from graphrec.graphs.neighbours import NeighbourGraph, best_of_rows
 
 BACKENDS = ('exact', 'faiss')
 _BLOCK = 4096  # Rows and columns of similarities at once: 64 MB.
+_BLOCK_NUMBERS = 2**23  # Numbers of the rows of a block: 32 MB.
 _CHUNK = 256  # Rows whose candidates are sifted at once, within the cache.
 _GROUP = 32  # Neighbouring columns that are first judged by their largest.
 _LOW = 0xFFFFFFFF
@@ -22,7 +23,7 @@ def nearest_neighbours(
     present: Tensor | None = None,
     backend: str = 'exact',
     min_recall: float = 0.95,
-    block_size: int = _BLOCK,
+    block_size: int | None = None,
 ) -> NeighbourGraph:
     r"""The :math:`k` rows of :obj:`x` with the largest cosine to every row,
 
@@ -48,7 +49,8 @@ def nearest_neighbours(
         backend: ``'exact'``, or ``'faiss'`` (``pip install graphrec[faiss]``) for more
             than some 200,000 rows, see :func:`graphrec.graphs.faiss_knn.search`.
         min_recall: What recall an approximate search must reach on a sample.
-        block_size: Rows of a block; 64 MB of similarities at 4096.
+        block_size: Rows of a block; by default 4096 (64 MB of similarities), fewer for
+            features of more than 2048 columns.
 
     Raises:
         GraphError: If :obj:`k` does not fit :math:`n`, or :obj:`x` is not a finite table.
@@ -101,7 +103,7 @@ def check_k(k: int, count: int, self_loops: bool) -> None:
 
 
 def exact_search(
-    x: Tensor, rows: Tensor, k: int, block_size: int = _BLOCK
+    x: Tensor, rows: Tensor, k: int, block_size: int | None = None
 ) -> tuple[Tensor, Tensor]:
     r"""The :math:`k` most similar of the given rows to each of them, itself included with
     similarity 1, equal ones by place: places :math:`(m, \min(k, m))` in :obj:`rows` and
@@ -111,9 +113,11 @@ def exact_search(
         x: Features :math:`(n, d)`.
         rows: Row numbers :math:`(m)`, of rows that are not zero.
         k: Places wanted.
-        block_size: Rows of a block.
+        block_size: Rows of a block, see :func:`nearest_neighbours`.
     """
     m = rows.numel()
+    if block_size is None:
+        block_size = min(_BLOCK, max(_BLOCK_NUMBERS // max(x.size(1), 1), 1024))
     size = -(-min(block_size, max(m, 1)) // _GROUP) * _GROUP
     parts = rows.split(size)
     best = torch.full((m, min(k, m)), -(2**63), device=x.device)
