@@ -9,6 +9,7 @@ from graphrec.contrastive.cosine_contrastive import cosine_contrastive
 from graphrec.contrastive.decorrelation import decorrelation
 from graphrec.contrastive.degree_edge_drop import DegreeEdgeDrop, drop_edges_by_degree
 from graphrec.contrastive.edge_drop import EdgeDrop, drop_edges
+from graphrec.contrastive.embedding_perturbation import EmbeddingPerturbation
 from graphrec.contrastive.feature_mask import FeatureMask, mask_features
 from graphrec.contrastive.hypergraph_view import HypergraphView
 from graphrec.contrastive.info_nce import info_nce, nt_xent
@@ -18,6 +19,7 @@ from graphrec.contrastive.modulus_noise import ModulusNoise, modulus_noise
 from graphrec.contrastive.node_drop import NodeDrop, drop_nodes
 from graphrec.contrastive.random_walk import RandomWalk
 from graphrec.contrastive.rescaled_edge_drop import RescaledEdgeDrop
+from graphrec.contrastive.semantic_info_nce import semantic_info_nce
 from graphrec.contrastive.svd_view import LowRankAdjacency, SVDView, truncated_svd
 from graphrec.contrastive.uniform_noise import UniformNoise, uniform_noise
 from graphrec.contrastive.view import Bipartite, View, propagate, readout
@@ -26,6 +28,7 @@ __all__ = [
     'Bipartite',
     'DegreeEdgeDrop',
     'EdgeDrop',
+    'EmbeddingPerturbation',
     'FeatureMask',
     'HypergraphView',
     'LowRankAdjacency',
@@ -57,6 +60,7 @@ __all__ = [
     'propagate',
     'prototype_info_nce',
     'readout',
+    'semantic_info_nce',
     'structural_info_nce',
     'truncated_svd',
     'uniform_noise',

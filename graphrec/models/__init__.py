@@ -1,5 +1,6 @@
 """Complete recommenders, one file each."""
 
+from graphrec.models.bm3 import BM3
 from graphrec.models.buir import BUIR
 from graphrec.models.contrastive_lightgcn import ContrastiveLightGCN
 from graphrec.models.directau import DirectAU
@@ -7,31 +8,38 @@ from graphrec.models.ease import EASE
 from graphrec.models.item_knn import ItemKNN
 from graphrec.models.lightgcl import LightGCL
 from graphrec.models.lightgcn import LightGCN
+from graphrec.models.lirdrec import LIRDRec
 from graphrec.models.mf import MF
 from graphrec.models.mmhcl import MMHCL
 from graphrec.models.ncl import NCL
 from graphrec.models.popularity import Popularity
 from graphrec.models.recommender import Recommender
 from graphrec.models.selfcf import SelfCF
+from graphrec.models.semantic_item_graph import SemanticItemGraph
 from graphrec.models.sgl import SGL
 from graphrec.models.simgcl import SimGCL
+from graphrec.models.vbpr import VBPR
 from graphrec.models.xsimgcl import XSimGCL
 
 __all__ = [
+    'BM3',
     'BUIR',
     'EASE',
     'MF',
     'MMHCL',
     'NCL',
     'SGL',
+    'VBPR',
     'ContrastiveLightGCN',
     'DirectAU',
     'ItemKNN',
+    'LIRDRec',
     'LightGCL',
     'LightGCN',
     'Popularity',
     'Recommender',
     'SelfCF',
+    'SemanticItemGraph',
     'SimGCL',
     'XSimGCL',
 ]

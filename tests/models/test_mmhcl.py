@@ -158,7 +158,8 @@ def test_operators_of_users_and_items(data):
     torch.testing.assert_close(user, dense_user_graph(data), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(item, dense_item_graph(data), atol=1e-6, rtol=1e-5)
     sums = user.sum(1)
-    assert set(sums.round(decimals=5).tolist()) == {0.0, 1.0} and sums[6] == 0
+    assert set(sums.round(decimals=5).tolist()) == {0.0, 1.0}
+    assert sums[6] == 0
     assert user.diagonal().abs().max() < 1e-6
     torch.testing.assert_close(item, item.t())
     assert abs(torch.linalg.eigvalsh(item).max() - 1) < 1e-5
@@ -168,7 +169,8 @@ def test_every_row_chooses_k_items(data):
     data['item'].x_text[4] = data['item'].x_text[1]  # A tie.
     graph = semantic_graph(data, 'text', 3)
     assert ((graph.index >= 0).sum(1) == 3).all()
-    assert graph.index[4].tolist()[:2] == [4, 1] and graph.index[1].tolist()[:2] == [1, 4]
+    assert graph.index[4].tolist()[:2] == [4, 1]
+    assert graph.index[1].tolist()[:2] == [1, 4]
 
 
 def test_contrast_of_special_tables(data):
@@ -225,7 +227,8 @@ def test_one_hypergraph_off(data, batch, kind):
     assert getattr(model, f'{kind}_embedding') is None
     first = dict(zip(('user', 'item'), model.first_order().split([USERS, ITEMS]), strict=True))
     z = model()
-    assert torch.equal(z[kind], first[kind]) and not torch.equal(z[other], first[other])
+    assert torch.equal(z[kind], first[kind])
+    assert not torch.equal(z[other], first[other])
     assert model.loss(batch).isfinite()
 
 
@@ -262,7 +265,8 @@ def test_an_item_without_features_is_alone_and_finite(data, batch):
     torch.testing.assert_close(row, torch.eye(ITEMS, dtype=torch.float64)[2])
     loss = model.loss(batch)
     loss.backward()
-    assert loss.isfinite() and all(p.grad.isfinite().all() for p in model.parameters())
+    assert loss.isfinite()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
 def test_held_out_edges_change_nothing(data, batch):
@@ -319,12 +323,14 @@ def test_sampler_draws_users_evenly_and_no_training_item(data):
     for seed in range(30):
         generator = torch.Generator().manual_seed(seed)
         for batch in everything.epoch(generator):
-            assert not dense[batch.user, batch.neg].any() and dense[batch.user, batch.pos].all()
+            assert not dense[batch.user, batch.neg].any()
+            assert dense[batch.user, batch.pos].all()
             assert len(batch.user.unique()) == len(batch.user)
             users.append(batch.user)
             cold.append(batch.neg)
         for batch in trained.epoch(generator):
-            assert not dense[batch.user, batch.neg].any() and (batch.neg != 5).all()
+            assert not dense[batch.user, batch.neg].any()
+            assert (batch.neg != 5).all()
     assert (torch.cat(cold) == 5).any()
     share = torch.bincount(torch.cat(users), minlength=3)[:3] / len(torch.cat(users))
     assert (share - 1 / 3).abs().max() < 0.1  # By edges user 0 would have 5 of 7.
@@ -336,13 +342,15 @@ def test_ngcf_drops_messages_in_training_only(data):
     for seed in (0, 1, 0):
         model.begin_epoch(torch.Generator().manual_seed(seed))
         seen.append(model()['user'].detach())
-    assert torch.equal(seen[0], seen[2]) and not torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2])
+    assert not torch.equal(seen[0], seen[1])
     model.eval()
     assert torch.equal(model()['user'], model()['user'])
 
 
 def test_presets_and_seed(data):
-    assert MMHCL.preset('sports')['user_layers'] == 2 and MMHCL.preset('clothing')['k'] == 10
+    assert MMHCL.preset('sports')['user_layers'] == 2
+    assert MMHCL.preset('clothing')['k'] == 10
     default = MMHCL.config_class()
     assert MMHCL.config_class(**MMHCL.preset('tiktok')) == default
     MMHCL.preset('sports')['reg'] = 5.0
