@@ -21,11 +21,11 @@ from graphrec.graphs.operators import (
     normalized_adjacency,
 )
 from graphrec.graphs.sampling import BPRBatch
-from graphrec.graphs.schema import FEATURE_PREFIX, ITEM, modalities, train_edges
+from graphrec.graphs.schema import ITEM, train_edges
 from graphrec.graphs.semantic import semantic_graph, semantic_modalities
 from graphrec.models.pairwise import batch_nodes, pairwise_loss
 from graphrec.models.recommender import Recommender
-from graphrec.models.semantic_item_graph_config import SemanticItemGraphConfig
+from graphrec.models.semantic_item_graph_config import SemanticItemGraphConfig, feature_name
 
 
 class SemanticItemGraph(Recommender):
@@ -88,7 +88,7 @@ class SemanticItemGraph(Recommender):
         self.projections = torch.nn.ModuleList()
         if config.propagated != 'id':
             for name in self.modalities:
-                width = data[ITEM][_feature_name(data, name)].size(1)
+                width = data[ITEM][feature_name(data, name)].size(1)
                 layers = (torch.nn.Linear(width, dim), torch.nn.Linear(dim, dim))
                 net = torch.nn.Sequential(layers[0], torch.nn.LeakyReLU(), layers[1])
                 self.projections.append(net.to(device))
@@ -152,7 +152,7 @@ class SemanticItemGraph(Recommender):
             graph = mix([semantic, self.collaborative], shares, empty_rows=config.empty_rows)
             self.item_graphs.append(graph)
             if self.projections:
-                self.features.append(data[ITEM][_feature_name(data, name)])
+                self.features.append(data[ITEM][feature_name(data, name)])
 
     def begin_epoch(self, generator: torch.Generator) -> None:
         self._generator = generator
@@ -297,14 +297,3 @@ class SemanticItemGraph(Recommender):
 
 def _gather(histories: list[Tensor], x: Tensor, power: float) -> Tensor:
     return torch.stack([x[items].sum(0) / max(items.numel(), 1) ** power for items in histories])
-
-
-def _feature_name(data: HeteroData, modality: str) -> str:
-    known = modalities(data)
-    derived = [name for name in known if name.startswith(f'{modality}_')]
-    if modality not in known and not derived:
-        raise GraphError(
-            f"'modalities' names {modality!r}, which has no features to be propagated (there "
-            f"are {known}); set 'propagated' to 'id'"
-        )
-    return f'{FEATURE_PREFIX}{modality if modality in known else derived[0]}'
