@@ -98,6 +98,7 @@ class BM3(Recommender):
 
     config_class = BM3Config
     config: BM3Config
+    features: Tensor
 
     def __init__(self, data: HeteroData, config: BM3Config) -> None:
         super().__init__(data, config)
@@ -139,10 +140,9 @@ class BM3(Recommender):
     def refresh(self, data: HeteroData) -> None:
         """Rebuilds the adjacency, and reads the features anew unless they are trained."""
         super().refresh(data)
-        self.adjacency = bipartite_adjacency(train_edges(data), self.num_users, self.num_items)
-        share = 1 / (self.config.num_layers + 1)
-        self._weights = [share] * (self.config.num_layers + 1)
-        self._propagation = Polynomial(self.adjacency, self._weights)
+        adjacency = bipartite_adjacency(train_edges(data), self.num_users, self.num_items)
+        depth = self.config.num_layers + 1
+        self._propagation = Polynomial(adjacency, [1 / depth] * depth)
         if self.config.freeze_features:
             x = item_features(data, self.config.modalities)
             self.features = torch.cat(list(x.values()), 1)
@@ -197,10 +197,7 @@ class BM3(Recommender):
         :func:`~graphrec.models.item_features.history_vectors`, their node attached to the
         trained graph with :math:`\mathbf{e}_u = \mathbf{0}`."""
         with torch.no_grad():
-            layers = [self.embedding]
-            for _ in range(self.config.num_layers):
-                layers.append(self.adjacency @ layers[-1])
-            user = history_vectors(histories, layers, self._weights, self.adjacency, self.num_users)
+            user = history_vectors(histories, self.embedding, self._propagation, self.num_users)
             return self.predictor(user) @ self.forward()['item'].t()
 
     @classmethod

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
+from graphrec.graphs.operators import Polynomial
 from graphrec.graphs.schema import FEATURE_PREFIX, ITEM, PRESENT_PREFIX, modalities
 from graphrec.graphs.sparse import Sparse
 
@@ -73,34 +74,30 @@ def fan_in_(linear: torch.nn.Linear, generator: torch.Generator) -> None:
         parameter.copy_(draw / linear.in_features**0.5)
 
 
+@torch.no_grad()
 def history_vectors(
-    histories: Sequence[Tensor],
-    layers: Sequence[Tensor],
-    weights: Sequence[float],
-    adjacency: Sparse,
-    num_users: int,
+    histories: Sequence[Tensor], x: Tensor, propagation: Polynomial, num_users: int
 ) -> Tensor:
     r"""Vectors :math:`(n, d)` of people outside the graph, each an item list :math:`H`, once
     their node is attached to a trained graph that stays as it is,
 
     .. math::
         \mathbf{z}_u = \sum_{l=1}^{L} a_l \sum_{i \in H} \frac{1}{\sqrt{|H| d_i}}
-        \mathbf{h}_i^{(l-1)}
+        (\hat{\mathbf{A}}^{l-1} \mathbf{X})_i
 
-    with :math:`\mathbf{e}_u = \mathbf{0}`; without layers the sum takes :math:`a_1 = 1`.
+    with :math:`\mathbf{x}_u = \mathbf{0}`; without layers the sum takes :math:`a_1 = 1`.
 
     Args:
         histories: Item numbers of each of them.
-        layers: :math:`\mathbf{h}^{(0)}, \ldots`, each :math:`(U + I, d)`, users first.
-        weights: :math:`a_0, \ldots, a_L`.
-        adjacency: :math:`\hat{\mathbf{A}}`, for the degrees.
+        x: :math:`\mathbf{X}`, shape :math:`(U + I, d)`, users first.
+        propagation: :math:`\sum_l a_l \hat{\mathbf{A}}^l`.
         num_users: :math:`U`.
     """
-    table = layers[0][num_users:] * (list(weights[1:]) or [1.0])[0]
-    for a, h in zip(weights[2:], layers[1:], strict=False):
-        table = table + a * h[num_users:]
-    degree = adjacency.rowptr.diff()[num_users:].clamp(min=1).to(table)
-    table = table * degree.rsqrt().unsqueeze(1)
+    adjacency, weights = propagation.op, propagation.coefficients[1:] or [1.0]
+    assert isinstance(adjacency, Sparse)
+    table = Polynomial(adjacency, weights) @ x
+    degree = adjacency.rowptr.diff().clamp(min=1).to(table)
+    table = (table * degree.rsqrt().unsqueeze(1))[num_users:]
     rows = [table[items.long()].sum(0) / max(items.numel(), 1) ** 0.5 for items in histories]
     return torch.stack(rows) if rows else table.new_zeros(0, table.size(1))
 

@@ -209,12 +209,6 @@ class LIRDRec(Recommender):
         adjacency = bipartite_adjacency(edge_index, self.num_users, self.num_items)
         return Polynomial(adjacency, [1.0] * (self.config.num_layers + 1))
 
-    @property
-    def adjacency(self) -> Sparse:
-        r""":math:`\hat{\mathbf{A}}` of all training edges."""
-        assert isinstance(self._propagation.op, Sparse)
-        return self._propagation.op
-
     def _item_graph(self, data: HeteroData) -> Sparse:
         # A modality may come as features, as a frozen graph, or as both.
         names = list(self.config.modalities or semantic_modalities(data))
@@ -277,13 +271,10 @@ class LIRDRec(Recommender):
         trained graph with :math:`\mathbf{x}_u = \mathbf{0}` and the users' mean state
         :math:`\boldsymbol\theta`."""
         with torch.no_grad():
-            layers = [self.encode()]
-            for _ in range(self.config.num_layers):
-                layers.append(self.adjacency @ layers[-1])
-            weights = [1.0] * len(layers)
-            user = history_vectors(histories, layers, weights, self.adjacency, self.num_users)
-            final = torch.stack(layers).sum(0)[self.num_users :]
-            return self.weights.serve(user) @ self._over_items(final).t()
+            x = self.encode()
+            user = history_vectors(histories, x, self._propagation, self.num_users)
+            item = self._over_items((self._propagation @ x)[self.num_users :])
+            return self.weights.serve(user) @ item.t()
 
     @classmethod
     def memory_hint(

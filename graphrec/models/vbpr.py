@@ -75,6 +75,7 @@ class VBPR(Recommender):
 
     config_class = VBPRConfig
     config: VBPRConfig
+    features: Tensor
 
     def __init__(self, data: HeteroData, config: VBPRConfig) -> None:
         super().__init__(data, config)
@@ -118,13 +119,14 @@ class VBPR(Recommender):
     def forward(self) -> dict[str, Tensor]:
         r"""``{'user': [U, 2 d], 'item': [I, 2 d]}``; with biases one column more, 1 for
         a user and the bias of an item."""
-        user = self.user
+        user: Tensor = self.user
         if self.config.biases:
             user = torch.cat([user, user.new_ones(self.num_users, 1)], 1)
         return {'user': user, 'item': self._item_rows()}
 
     def _item_rows(self, index: Tensor | None = None) -> Tensor:
-        x, e = self.features, self.item
+        x: Tensor = self.features
+        e: Tensor = self.item
         if index is not None:
             x, e = F.embedding(index, x), F.embedding(index, e)
         x = x.to(e.dtype)

@@ -247,7 +247,7 @@ def test_unknown_users_are_a_node_more(data, layers):
     degree = torch.bincount(data['user', 'interacts', 'item'].edge_index[1], minlength=ITEMS)
     h = [model.embedding.detach()]
     for _ in range(layers):
-        h.append(model.adjacency @ h[-1])
+        h.append(model._propagation.op @ h[-1])
     vector = 0
     for power in range(1, max(layers, 1) + 1):
         for item in (1, 3):
