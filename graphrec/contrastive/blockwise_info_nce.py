@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from graphrec.contrastive.blockwise_logsumexp import BLOCK_BYTES, ExpBlocks, check_tables
+from graphrec.contrastive.blockwise_logsumexp import ExpBlocks, check_tables
 from graphrec.errors import GraphError
 
 # Above it, exp is a normal float32 number with room to spare.
@@ -20,7 +20,7 @@ def blockwise_info_nce(
     weight: Tensor | None = None,
     exclude: Tensor | None = None,
     bf16: bool = False,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int | None = None,
 ) -> Tensor:
     r"""InfoNCE of anchors :math:`\mathbf{a}_b` (rows of :obj:`z1`) against candidates
     :math:`\mathbf{c}` (rows of :obj:`z2`), rows taken as they are: normalise before,
@@ -51,7 +51,7 @@ def blockwise_info_nce(
         exclude: Row :math:`x_b` that each anchor leaves out :math:`(B)`; -1 for none.
         bf16: Multiply in bfloat16: half the bytes, and faster where the processor has such
             products. Sums are in float32. The gradient is off by about half a percent.
-        block_bytes: Size of the buffer.
+        block_bytes: Size of the buffer; 16 MiB on the CPU and 256 MiB on a GPU if omitted.
 
     Returns:
         A scalar, in nats.
@@ -90,7 +90,7 @@ class _InfoNCE(torch.autograd.Function):
         exclude: Tensor | None,
         scale: float,
         bf16: bool,
-        block_bytes: int,
+        block_bytes: int | None,
     ) -> Tensor:
         needed = ctx.needs_input_grad[:2]
         loss, *grads = _sweep(z1, z2, positive, weight, exclude, scale, bf16, block_bytes, needed)
@@ -112,7 +112,7 @@ def _sweep(
     exclude: Tensor | None,
     scale: float,
     bf16: bool,
-    block_bytes: int,
+    block_bytes: int | None,
     needed: tuple[bool, bool],
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """The loss and its gradients by both tables, where needed."""
