@@ -5,11 +5,15 @@ from graphrec.models.buir import BUIR
 from graphrec.models.contrastive_lightgcn import ContrastiveLightGCN
 from graphrec.models.directau import DirectAU
 from graphrec.models.ease import EASE
+from graphrec.models.freedom import FREEDOM
 from graphrec.models.item_knn import ItemKNN
+from graphrec.models.lattice import LATTICE
+from graphrec.models.lgmrec import LGMRec
 from graphrec.models.lightgcl import LightGCL
 from graphrec.models.lightgcn import LightGCN
 from graphrec.models.lirdrec import LIRDRec
 from graphrec.models.mf import MF
+from graphrec.models.mgcn import MGCN
 from graphrec.models.mmhcl import MMHCL
 from graphrec.models.ncl import NCL
 from graphrec.models.popularity import Popularity
@@ -25,7 +29,10 @@ __all__ = [
     'BM3',
     'BUIR',
     'EASE',
+    'FREEDOM',
+    'LATTICE',
     'MF',
+    'MGCN',
     'MMHCL',
     'NCL',
     'SGL',
@@ -33,6 +40,7 @@ __all__ = [
     'ContrastiveLightGCN',
     'DirectAU',
     'ItemKNN',
+    'LGMRec',
     'LIRDRec',
     'LightGCL',
     'LightGCN',

@@ -1,0 +1,223 @@
+"""What multimodal models share: LightGCN beside the features of items."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphrec.errors import GraphError
+from graphrec.graphs.schema import FEATURE_PREFIX, modalities
+from graphrec.graphs.semantic import semantic_modalities
+from graphrec.models.item_features import check_modalities, item_features, xavier_
+from graphrec.models.lightgcn import LightGCN, LightGCNConfig
+
+VISUAL = ('visual', 'image')
+
+
+@dataclass(frozen=True)
+class MultimodalConfig(LightGCNConfig):
+    r"""Hyper-parameters of :class:`MultimodalLightGCN`, beside those of LightGCN.
+
+    Attributes:
+        num_layers: :math:`L` of the user-item graph.
+        init_std: Standard deviation of the first embeddings; 0 for Xavier's uniform draw, that
+            of the published codes, which is ten times smaller.
+        modalities: Names of the modalities, in order; all of them, the visual one first, if
+            omitted.
+        freeze_features: Whether features stay as they are. The papers' codes train them (all
+            but LGMRec's), which takes four times their memory; frozen is the practical choice
+            for large tables.
+    """
+
+    num_layers: int = 2
+    init_std: float = 0.0
+    modalities: tuple[str, ...] | None = None
+    freeze_features: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.init_std < 0:
+            raise GraphError(f"'init_std' must not be negative (got {self.init_std})")
+        object.__setattr__(self, 'modalities', check_modalities(self.modalities))
+
+
+class MultimodalLightGCN(LightGCN):
+    r"""LightGCN with features :math:`\mathbf{X}^m` of items and their projections
+    :math:`\mathbf{X}^m \mathbf{W}_m`, without bias, so that an item without features is zero.
+
+    A modality is read from ``data['item'].x_<name>``, or, where there is only a frozen
+    neighbour graph of that name, from features derived from it (``x_<name>_spectral``).
+    Features that are trained start from the data and are parameters; frozen ones follow
+    :meth:`refresh`. A subclass makes its modules in :meth:`build`.
+
+    Args:
+        data: The graph; training edges and features only.
+        config: See :class:`MultimodalConfig`.
+    """
+
+    config_class = MultimodalConfig
+    config: MultimodalConfig
+    projection: torch.nn.ModuleDict
+    _generator: torch.Generator | None
+
+    def __init__(self, data: HeteroData, config: MultimodalConfig) -> None:
+        super().__init__(data, config)
+        self.build()
+        self.to(self.embedding.device)
+        self.reset_parameters()
+
+    def build(self) -> None:
+        """Makes the modules, for the features that :meth:`refresh` found; their first values
+        come from :meth:`reset_parameters`."""
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws everything but features anew, from the config's seed unless given a
+        generator: matrices by Xavier's uniform rule, vectors as zeros."""
+        if generator is None:
+            generator = torch.Generator().manual_seed(self.config.seed)
+        if self.config.init_std:
+            super().reset_parameters(generator)
+        else:
+            for part in self.embedding.detach().split([self.num_users, self.num_items]):
+                xavier_(part, generator)
+        features = {f'{FEATURE_PREFIX}{name}' for name in getattr(self, 'featured', ())}
+        for name, parameter in self.named_parameters():
+            if name == 'embedding' or name in features:
+                continue
+            if parameter.dim() == 2:
+                xavier_(parameter, generator)
+            else:
+                torch.nn.init.zeros_(parameter)
+
+    def refresh(self, data: HeteroData) -> None:
+        super().refresh(data)
+        self._generator = None
+        known = semantic_modalities(data)
+        #: Names of the modalities, in the order of their weights.
+        self.modalities = list(self.config.modalities or sorted(known, key=_visual_first))
+        unknown = [name for name in self.modalities if name not in known]
+        if unknown or not self.modalities:
+            raise GraphError(
+                f"'modalities' names {unknown}, but the items have {known}; give features "
+                f"'x_<name>' or a frozen neighbour graph"
+            )
+        #: Those of them that have features, not a frozen graph alone.
+        self.featured = []
+        for name in self.modalities:
+            x = _feature_table(data, name)
+            if x is not None:
+                self._set_feature(name, x.to(self.embedding))
+                self.featured.append(name)
+
+    def _set_feature(self, modality: str, x: Tensor) -> None:
+        name = f'{FEATURE_PREFIX}{modality}'
+        old = getattr(self, name, x)
+        if old.shape != x.shape:
+            raise GraphError(
+                f'the features {name!r} have shape {list(x.shape)}, but the model was built for '
+                f'{list(old.shape)}; build it anew'
+            )
+        if self.config.freeze_features:
+            self.register_buffer(name, x, persistent=False)
+        elif name not in self._parameters:
+            self.register_parameter(name, torch.nn.Parameter(x.clone()))
+
+    def require_features(self) -> None:
+        """Refuses modalities that have a frozen graph and no features."""
+        missing = [name for name in self.modalities if name not in self.featured]
+        if missing:
+            raise GraphError(
+                f'{type(self).__name__} projects features, but {missing[0]!r} has only a frozen '
+                f"neighbour graph; give 'x_{missing[0]}', or leave it out of 'modalities'"
+            )
+
+    def feature(self, modality: str) -> Tensor:
+        r"""Features :math:`\mathbf{X}^m` :math:`(I, d_m)` as they are now."""
+        value = getattr(self, f'{FEATURE_PREFIX}{modality}')
+        assert isinstance(value, Tensor)
+        return value
+
+    def weight(self, modality: str) -> Tensor:
+        r""":math:`\mathbf{W}_m^{\top}` :math:`(d, d_m)`."""
+        weight = self.projection[modality].weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+    def projected(self, modality: str) -> Tensor:
+        r""":math:`\mathbf{X}^m \mathbf{W}_m` :math:`(I, d)`."""
+        return self.feature(modality) @ self.weight(modality).t()
+
+    def projections(self) -> torch.nn.ModuleDict:
+        r"""Fresh :math:`\mathbf{W}_m` of all modalities with features, by name."""
+        return torch.nn.ModuleDict(
+            {
+                name: torch.nn.Linear(self.feature(name).size(1), self.config.dim, bias=False)
+                for name in self.featured
+            }
+        )
+
+    def begin_epoch(self, generator: torch.Generator) -> None:
+        super().begin_epoch(generator)
+        self._generator = generator
+
+    def noise_source(self) -> torch.Generator:
+        """Where a step draws from: the epoch's generator, or one of the config's seed."""
+        if self._generator is None:
+            self._generator = torch.Generator(self.embedding.device)
+            self._generator.manual_seed(self.config.seed)
+        return self._generator
+
+    def served(self) -> dict[str, Tensor]:
+        """:meth:`forward` as serving sees it, without gradient."""
+        training = self.training
+        self.eval()
+        with torch.no_grad():
+            z = self.forward()
+        self.train(training)
+        return z
+
+    def rank_history(self, histories: list[Tensor]) -> Tensor:
+        r"""Scores :math:`(n, I)` of people outside the graph, each an item list: their node
+        is attached to the trained graph as in :meth:`LightGCN.rank_history`, items are the
+        final ones."""
+        vectors = self._history_vectors(histories, self.propagate_layers())
+        return vectors @ self.served()['item'].t()
+
+    def attached(self, histories: list[Tensor], table: Tensor) -> Tensor:
+        r"""The row :math:`\sum_{i \in H} \mathbf{h}_i / \sqrt{|H| d_i}` :math:`(n, d)` of
+        :math:`\hat{\mathbf{A}}` for a node attached to the items of each history, from
+        item rows :math:`(I, d)`."""
+        degree = self.adjacency.rowptr.diff()[self.num_users :].clamp(min=1)
+        carried = table * degree.to(table.dtype).rsqrt().unsqueeze(1)
+        return torch.stack(
+            [carried[items].sum(0) / max(items.numel(), 1) ** 0.5 for items in histories]
+        )
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows of length 1; a row of zeros stays one, with a gradient that is finite."""
+    norm = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    return x / torch.where(norm > 0, norm, 1.0)
+
+
+def visual_weights(names: Sequence[str], share: float) -> list[float]:
+    """Weights of modalities, of sum 1: :obj:`share` for the visual one, the rest evenly for
+    the others; even ones where there is no visual one or nothing else."""
+    visual = [name in VISUAL for name in names]
+    if not any(visual) or all(visual):
+        return [1 / len(names)] * len(names)
+    seen = sum(visual)
+    return [share / seen if v else (1 - share) / (len(names) - seen) for v in visual]
+
+
+def _visual_first(name: str) -> tuple[bool, str]:
+    return name not in VISUAL, name
+
+
+def _feature_table(data: HeteroData, modality: str) -> Tensor | None:
+    names = modalities(data)
+    derived = [name for name in names if name.startswith(f'{modality}_')]
+    found = [modality] if modality in names else derived[:1]
+    return item_features(data, found)[found[0]] if found else None

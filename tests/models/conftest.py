@@ -1,0 +1,94 @@
+"""A small graph with features, and its matrices written out in float64."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch_geometric.data import HeteroData
+
+from graphrec.graphs.sampling import BPRBatch
+
+USERS, ITEMS = 7, 6
+
+
+@pytest.fixture
+def featured():
+    """A graph with an isolated user 6, an isolated item 5, and item 3 without features."""
+    data = HeteroData()
+    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
+    generator = torch.Generator().manual_seed(3)
+    dense = torch.rand(USERS, ITEMS, generator=generator) < 0.4
+    dense[6] = dense[:, 5] = False
+    data['user', 'interacts', 'item'].edge_index = dense.nonzero().t().contiguous()
+    for name, width in (('visual', 5), ('text', 4)):
+        x = torch.randn(ITEMS, width, generator=generator)
+        x[3] = 0
+        data['item'][f'x_{name}'] = x
+    return data
+
+
+@pytest.fixture
+def triples():
+    """Triples in which user 1 and item 2 occur twice, with isolated and featureless nodes."""
+    return BPRBatch(*torch.tensor([[0, 1, 1, 6], [0, 2, 2, 3], [5, 4, 3, 0]]))
+
+
+@pytest.fixture
+def dense():
+    """Functions that write out matrices from the papers, without any operator of ours."""
+    return SimpleNamespace(
+        adjacency=adjacency, incidence=incidence, cosines=cosines, scaled=scaled, bpr=bpr, lgn=lgn
+    )
+
+
+def incidence(data):
+    matrix = torch.zeros(data['user'].num_nodes, data['item'].num_nodes, dtype=torch.float64)
+    user, item = data['user', 'interacts', 'item'].edge_index
+    matrix[user, item] = 1
+    return matrix
+
+
+def adjacency(data):
+    r = incidence(data)
+    users, items = r.shape
+    matrix = torch.zeros(users + items, users + items, dtype=torch.float64)
+    matrix[:users, users:], matrix[users:, :users] = r, r.t()
+    scale = matrix.sum(1).clamp(min=1).rsqrt()
+    return scale[:, None] * matrix * scale[None]
+
+
+def lgn(data, x, layers):
+    """The mean of the powers 0 to L of the adjacency, applied."""
+    a = adjacency(data)
+    return sum(torch.linalg.matrix_power(a, n) @ x for n in range(layers + 1)) / (layers + 1)
+
+
+def cosines(x, k):
+    """Cosines of each row and its k nearest, itself included, 0 elsewhere; those below 0 are
+    kept as they are."""
+    x = x.double()
+    norm = x.norm(dim=1)
+    out = torch.zeros(len(x), len(x), dtype=torch.float64)
+    for i in range(len(x)):
+        out[i, i] = 1
+        if norm[i] == 0:
+            continue
+        near = [(float(x[i] @ x[j] / norm[i] / norm[j]), j) for j in range(len(x)) if j != i]
+        near = sorted((pair for pair in near if norm[pair[1]] > 0), key=lambda pair: -pair[0])
+        for _, j in near[: k - 1]:
+            out[i, j] = x[i] @ x[j] / norm[i] / norm[j]
+    return out
+
+
+def scaled(weights):
+    """D^(-1/2) W D^(-1/2) with row sums at both ends."""
+    scale = weights.sum(1).rsqrt()
+    return scale[:, None] * weights * scale[None]
+
+
+def bpr(user, item, batch):
+    """The mean of -ln sigma over the triples of a batch."""
+    total = 0.0
+    for u, i, j in zip(*batch, strict=True):
+        total = total - torch.log(torch.sigmoid(user[u] @ item[i] - user[u] @ item[j]))
+    return total / len(batch.user)
