@@ -12,6 +12,7 @@ from graphrec.command import Commands, common_options, runnable
 from graphrec.console import Output
 from graphrec.datasets import download
 from graphrec.graphs import statistics
+from graphrec.model_catalogue import model_catalogue
 from graphrec.settings import parse_settings
 from graphrec.version import __version__
 
@@ -89,6 +90,23 @@ def datasets(root: Path, name: str | None, seed: int, output: Output) -> None:
     output.table(table[['name', 'kind', 'title']])
     output.line(f"A folder is named by its path, such as '{root / 'NAME'}'.")
     output.finish({'datasets': table})
+
+
+@main.command()
+@common_options
+def models(seed: int, output: Output) -> None:
+    """List what can be trained, with paper and graphs.
+
+    The name is what 'train --model' takes.
+
+    \b
+    Example: graphrec models --json
+    """
+    table = model_catalogue()
+    for row in table.fillna({'year': 0}).itertuples(index=False):
+        source = f'{row.paper} ({row.year})' if row.year else 'no paper'
+        output.line(f'{row.name:<20} {row.about}; {source}; graphs: {row.graphs}')
+    output.finish({'models': table})
 
 
 @main.command()

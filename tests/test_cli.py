@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import graphrec
+from graphrec import models, runs
 from graphrec.cli import main
 from graphrec.command import runnable
 from graphrec.datasets import planted, write_folder
@@ -286,3 +287,36 @@ def test_train_without_out_names_the_folder_after_data_and_model(folder, tmp_pat
     document = run_json('train', source, '--model', 'popularity', '--k', 5)
     assert document['saved'] == f'runs/{source.name}-popularity'
     assert (tmp_path / document['saved'] / 'model.json').exists()
+
+
+def test_models_are_listed_one_line_each():
+    lines = run('models').output.splitlines()
+    assert [line.split()[0] for line in lines] == list(runs.MODELS)
+    assert any('mmhcl' in line and '2025' in line and 'hypergraph' in line for line in lines)
+    listed = {row['name']: row for row in run_json('models')['models']}
+    assert listed.keys() == runs.MODELS.keys()
+    assert listed['lightgcn']['year'] == 2020
+    assert listed['popularity']['year'] is None
+    assert all(row['about'] and row['graphs'] for row in listed.values())
+
+
+def test_every_model_has_a_name():
+    named = set(runs.MODELS.values())
+    public = {getattr(models, name) for name in models.__all__} - {models.Recommender}
+    assert {value for value in public if isinstance(value, type)} == named
+    assert all(name == model.__name__.lower() for name, model in runs.MODELS.items())
+
+
+@pytest.fixture(scope='module')
+def multimodal_folder(tmp_path_factory):
+    sizes = {'num_users': 30, 'num_items': 24, 'num_communities': 3}
+    data = planted(**sizes, modalities={'visual': 0.9, 'text': 0.9}, seed=0)
+    return write_folder(data, tmp_path_factory.mktemp('data') / 'multimodal')
+
+
+@pytest.mark.parametrize('name', list(runs.MODELS))
+def test_every_model_trains_by_name(name, multimodal_folder, tmp_path):
+    words = ['train', multimodal_folder, '--model', name, '--out', tmp_path / 'm', '--k', 5]
+    document = run_json(*words, '--epochs', 1, '--batch-size', 64)
+    assert document['scores'][0]['model'] == runs.MODELS[name].__name__
+    assert run('recommend', tmp_path / 'm', multimodal_folder, '--k', 2, '--quiet').output
