@@ -11,10 +11,17 @@ from graphrec.contrastive.blockwise_logsumexp import BLOCK_BYTES
 from graphrec.contrastive.info_nce import info_nce
 from graphrec.errors import GraphError
 from graphrec.graphs.hypergraph import item_hypergraph, user_hypergraph
-from graphrec.graphs.operators import Operator, Polynomial, Product, normalized_adjacency
+from graphrec.graphs.operators import (
+    Operator,
+    Polynomial,
+    Product,
+    interaction_operator,
+    normalized_adjacency,
+)
 from graphrec.graphs.sampling import BPRBatch, BPRSampler
 from graphrec.graphs.schema import train_edges
 from graphrec.graphs.semantic import semantic_graph, semantic_modalities
+from graphrec.models.histories import attach_histories, gather_histories
 from graphrec.models.mmhcl_config import PRESETS, MMHCLConfig
 from graphrec.models.pairwise import batch_nodes, pairwise_loss
 from graphrec.models.recommender import Recommender
@@ -113,6 +120,7 @@ class MMHCL(Recommender):
         super().refresh(data)
         config = self.config
         self.adjacency = normalized_adjacency(data)
+        self._history = interaction_operator(data)
         self.user_graph: Operator | None = None
         self.item_graph: Operator | None = None
         if config.user_weight and config.user_layers:
@@ -197,6 +205,35 @@ class MMHCL(Recommender):
         return info_nce(
             z, h, anchors, candidates, temperature=self.config.temperature, negatives='both'
         )
+
+    def rank_history(self, histories: list[Tensor]) -> Tensor:
+        r"""Scores :math:`(n, I)` of people outside the graph, each an item list: a node
+        without embeddings of its own is attached to the trained graph. Its backbone part is
+        that of LightGCN (the mean of its items' vectors for ``'mf'``), its hypergraph part
+
+        .. math::
+            \mathbf{h} = \mathbf{y} / \|\mathbf{y}\|_2, \qquad \mathbf{y} = \sum_{i \in H}
+            \big( \mathbf{R}^{\top} \mathbf{S}_u^{L_u - 1} \mathbf{S}_u^{0} \big)_i
+
+        Raises:
+            GraphError: If the backbone is NGCF, which has no such form.
+        """
+        config = self.config
+        if config.backbone == 'ngcf':
+            raise GraphError("MMHCL cannot serve unknown users with 'backbone' 'ngcf'")
+        with torch.no_grad():
+            if config.backbone == 'mf':
+                user = gather_histories(histories, self.embedding[self.num_users :], 1.0)
+            else:
+                user = attach_histories(
+                    histories, self.adjacency, self.embedding, self.num_users, config.num_layers
+                )
+            if self.user_graph is not None:
+                y = _propagate(self.user_graph, self.user_embedding, config.user_layers - 1)
+                assert y is not None
+                near = gather_histories(histories, self._history.T @ y, 1.0)
+                user = user + F.normalize(near, dim=1)
+            return user @ self.forward()['item'].t()
 
     def _combine(self, user: Tensor | None, item: Tensor | None) -> dict[str, Tensor]:
         first = self.first_order().split([self.num_users, self.num_items])

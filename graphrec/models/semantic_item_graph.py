@@ -23,6 +23,7 @@ from graphrec.graphs.operators import (
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.schema import ITEM, train_edges
 from graphrec.graphs.semantic import semantic_graph, semantic_modalities
+from graphrec.models.histories import attach_histories, gather_histories
 from graphrec.models.pairwise import batch_nodes, pairwise_loss
 from graphrec.models.recommender import Recommender
 from graphrec.models.semantic_item_graph_config import SemanticItemGraphConfig, feature_name
@@ -253,17 +254,17 @@ class SemanticItemGraph(Recommender):
         r"""Scores :math:`(n, I)` of people outside the graph, each an item list: a node
         without an embedding of its own is attached to the trained graph, gathers behaviour
         as LightGCN's does and the semantics of its items. Without items all scores are 0."""
-        layers = self.config.num_layers
         with torch.no_grad():
-            degree = self.adjacency.rowptr.diff()[self.num_users :].clamp(min=1)
-            lower = Polynomial(self.adjacency, [1 / (layers + 1)] * max(layers, 1))
-            carried = (lower @ self.embedding)[self.num_users :] * degree.rsqrt().unsqueeze(1)
-            user = _gather(histories, carried, 0.5)
+            user = attach_histories(
+                histories, self.adjacency, self.embedding, self.num_users, self.config.num_layers
+            )
             if self.config.fusion != 'none':
-                scale = self._item_scale.to(carried.dtype).unsqueeze(1)
+                scale = self._item_scale.to(user.dtype).unsqueeze(1)
                 views = [view[self.num_users :] * scale for view in self.semantics()]
                 power = 1.0 if self.config.user_side == 'mean' else 0.5
-                user = user + self.fuse([_gather(histories, view, power) for view in views])
+                user = user + self.fuse(
+                    [gather_histories(histories, view, power) for view in views]
+                )
             return user @ self.forward()['item'].t()
 
     def _random(self) -> torch.Generator:
@@ -293,7 +294,3 @@ class SemanticItemGraph(Recommender):
             'layers': (4 + 2 * (2 + config.semantic_layers)) * table,
             'similarities': 2 * BLOCK_BYTES,
         }
-
-
-def _gather(histories: list[Tensor], x: Tensor, power: float) -> Tensor:
-    return torch.stack([x[items].sum(0) / max(items.numel(), 1) ** power for items in histories])

@@ -336,6 +336,28 @@ def test_sampler_draws_users_evenly_and_no_training_item(data):
     assert (share - 1 / 3).abs().max() < 0.1  # By edges user 0 would have 5 of 7.
 
 
+@pytest.mark.parametrize('backbone', ['lightgcn', 'mf'])
+def test_rank_history_serves_like_a_user_without_embeddings(data, backbone):
+    config = settings(backbone=backbone, num_layers=1, user_layers=1)
+    model = MMHCL.from_graph(data, **config).eval()
+    user, item = data[EDGE].edge_index
+    histories = [item[user == u] for u in range(USERS)]
+    with torch.no_grad():
+        model.embedding[:USERS] = 0
+        for u in range(USERS):
+            own = model.user_embedding[u].clone()
+            model.user_embedding[u] = 0
+            found = model.rank_history([histories[u]])
+            expected = model.score(torch.tensor([u]))
+            if backbone == 'mf' and histories[u].numel():
+                first = model.embedding[USERS + histories[u]].mean(0)
+                expected = expected + first @ model()['item'].t()
+            torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+            model.user_embedding[u] = own
+    with pytest.raises(GraphError, match='ngcf'):
+        MMHCL.from_graph(data, **settings(backbone='ngcf')).rank_history(histories)
+
+
 def test_ngcf_drops_messages_in_training_only(data):
     model = MMHCL.from_graph(data, **settings(backbone='ngcf', ngcf_dropout=0.5))
     seen = []
