@@ -12,6 +12,8 @@ from graphrec.models.lattice import LATTICE
 from graphrec.models.lgmrec import LGMRec
 from graphrec.models.mgcn import MGCN
 from graphrec.models.multimodal import MultimodalConfig, unit, visual_weights
+from graphrec.persistence import load_model, save
+from graphrec.training import fit
 
 MODELS = [FREEDOM, LATTICE, MGCN, LGMRec]
 USERS, ITEMS = 7, 6
@@ -270,3 +272,25 @@ def test_unit_rows_have_a_finite_gradient_at_zero():
 
 def test_modalities_from_json_equal_the_original():
     assert MultimodalConfig(modalities=['a', 'b']) == MultimodalConfig(modalities=('a', 'b'))
+
+
+@pytest.mark.parametrize('cls', MODELS)
+def test_training_saving_and_loading(featured, tmp_path, cls):
+    model = build(cls, featured, modalities=['text', 'visual'])
+    history = fit(model, featured, epochs=2, batch_size=4, progress=False)
+    assert history['loss'].notna().all()
+    save(model, tmp_path / 'model')
+    other = load_model(tmp_path / 'model', featured)
+    assert other.config == model.config
+    assert torch.equal(other.score(ALL), model.score(ALL))
+
+
+@pytest.mark.parametrize('cls', MODELS)
+def test_a_run_in_two_parts_ends_with_the_same_bits(featured, tmp_path, cls):
+    whole, parts = build(cls, featured), build(cls, featured)
+    options = {'batch_size': 4, 'progress': False}
+    fit(whole, featured, epochs=3, **options)
+    fit(parts, featured, epochs=1, checkpoint=tmp_path, **options)
+    resumed = build(cls, featured)
+    fit(resumed, featured, epochs=3, checkpoint=tmp_path, **options)
+    assert torch.equal(resumed.score(ALL), whole.score(ALL))
