@@ -9,11 +9,8 @@ from torch.nn import functional as F
 from graphrec.contrastive.blockwise_info_nce import blockwise_info_nce
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
-from graphrec.models.contrastive_lightgcn import (
-    ContrastiveLightGCN,
-    ContrastiveLightGCNConfig,
-    ViewName,
-)
+from graphrec.models.contrastive_config import ContrastiveLightGCNConfig, ViewName
+from graphrec.models.contrastive_lightgcn import ContrastiveLightGCN
 
 
 @dataclass(frozen=True)

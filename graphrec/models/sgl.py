@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from graphrec.models.contrastive_lightgcn import (
-    ContrastiveLightGCN,
-    ContrastiveLightGCNConfig,
-    ViewName,
-)
+from graphrec.models.contrastive_config import ContrastiveLightGCNConfig, ViewName
+from graphrec.models.contrastive_lightgcn import ContrastiveLightGCN
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from graphrec.contrastive import EdgeDrop, info_nce
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.models import NCL, SGL, ContrastiveLightGCN, LightGCL, LightGCN, SimGCL, XSimGCL
-from graphrec.models.contrastive_lightgcn import ObjectiveName, ViewName
+from graphrec.models.contrastive_config import ObjectiveName, ViewName
 
 USERS, ITEMS = 12, 9
 READS_MAIN = ('svd', 'hypergraph')
