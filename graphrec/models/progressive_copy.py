@@ -106,8 +106,7 @@ class ProgressiveCopy(torch.nn.Module):
         self._restored = False
         if again:
             return
-        if int(self.num_epochs) > 0:
-            self.theta.copy_(self.latest)
+        self.theta.copy_(self.latest)
         self.epoch_key.fill_(key)
         self.num_epochs += 1
 

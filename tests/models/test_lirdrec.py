@@ -268,6 +268,9 @@ def test_state_takes_over_the_weights_of_the_last_batch(data, batch):
     assert not model.weights.theta.any()
     model.loss(batch).backward()
     last = weights_of(model)
+    with torch.no_grad():
+        for mlp, bias in zip(model.weights.attention, (2.0, -1.0, 0.0), strict=True):
+            mlp[2].bias.fill_(bias)
     model.eval()
     model.loss(batch)  # An evaluation is not copied.
     model.train()
