@@ -204,6 +204,11 @@ class Sparse(Operator):
             symmetric=self.symmetric,
         )
 
+    def num_entries(self, index: Tensor) -> int:
+        """Number of stored entries in the rows :obj:`index`."""
+        start = self.rowptr.index_select(0, index)
+        return int((self.rowptr.index_select(0, index + 1) - start).sum())
+
     def select_rows(self, index: Tensor) -> Sparse:
         r"""The rows :obj:`index` :math:`(s)` as an operator :math:`(s, m)`: what a batch
         needs of a last layer."""
