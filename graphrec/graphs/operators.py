@@ -42,6 +42,10 @@ __all__ = [
 ]
 
 
+# Picking out rows that hold half of the entries costs as much as multiplying by all.
+_SELECT_BELOW = 0.5
+
+
 class Polynomial(Operator):
     r""":math:`p(\mathbf{A}) = \sum_{l=0}^{L} a_l \mathbf{A}^l` by Horner's rule,
     :math:`\mathbf{h} \leftarrow \mathbf{A}\mathbf{h} + a_l \mathbf{x}`: no layer is
@@ -90,10 +94,15 @@ class Polynomial(Operator):
             return self.apply(x).index_select(0, index)
         rows, position = torch.unique(index, return_inverse=True)
         h, tables = self._inner(x)
-        out = self.op.select_rows(rows).apply(h)
+        if self.op.num_entries(rows) > _SELECT_BELOW * self.op.nnz:
+            tables.append(self._take(x, x.size(0)))
+            out = self._step(h, x, self._lower[0], tables[-1]).index_select(0, index)
+        else:
+            chosen = self.op.select_rows(rows).apply(h)
+            chosen.add_(x.index_select(0, rows), alpha=self._lower[0])
+            out = chosen.index_select(0, position)
         self._pool += tables
-        out.add_(x.index_select(0, rows), alpha=self._lower[0]).mul_(self._scale)
-        return out.index_select(0, position)
+        return out.mul_(self._scale)
 
     def apply_scattered(self, values: Tensor, index: Tensor) -> Tensor:
         r"""The product :math:`(n, d)` with a table that is zero but for its rows

@@ -85,6 +85,16 @@ def test_polynomial_equals_powers(coefficients):
     torch.testing.assert_close(op.apply_rows(x, rows), (expected @ x)[rows])
 
 
+@pytest.mark.parametrize('rows', [[3, 90, 3], list(range(100))])
+def test_rows_of_a_polynomial_whether_few_or_all(rows):
+    index = torch.randint(100, (2, 800), generator=torch.Generator().manual_seed(0))
+    op = Polynomial(Sparse.from_edges(index, shape=(100, 100)), [0.1, 0.0, 0.3, 0.2])
+    assert (op.op.num_entries(torch.tensor(rows)) > 0.5 * 800) == (len(rows) == 100)
+    x = torch.randn(100, 4, dtype=torch.float64)
+    for _ in range(2):  # The second time on tables of the first.
+        torch.testing.assert_close(op.apply_rows(x, torch.tensor(rows)), (op @ x)[rows])
+
+
 def test_polynomial_reuses_no_table_that_it_gave_out():
     op = Polynomial(Sparse.from_edges(torch.tensor([[0, 1], [1, 0]]), shape=(2, 2)), [1.0] * 4)
     x = torch.tensor([[1.0], [2.0]])
