@@ -204,7 +204,6 @@ class Sparse(Operator):
             symmetric=self.symmetric,
         )
 
-<<<<<<< HEAD
     def scale(self, rows: Tensor | None = None, cols: Tensor | None = None) -> Sparse:
         r""":math:`\mathrm{diag}(\mathbf{r}) \mathbf{A} \, \mathrm{diag}(\mathbf{c})` as one
         sparse matrix, which shares its indices with this one: a diagonal costs as much as
@@ -226,12 +225,11 @@ class Sparse(Operator):
             factor = factor * cols.double()[self.col.long()]
         weight = (self.weight * factor).to(self.weight.dtype)
         return Sparse(self.rowptr, self.col, weight, num_cols=self.shape[1])
-=======
+
     def num_entries(self, index: Tensor) -> int:
         """Number of stored entries in the rows :obj:`index`."""
         start = self.rowptr.index_select(0, index)
         return int((self.rowptr.index_select(0, index + 1) - start).sum())
->>>>>>> main
 
     def select_rows(self, index: Tensor) -> Sparse:
         r"""The rows :obj:`index` :math:`(s)` as an operator :math:`(s, m)`: what a batch
