@@ -76,11 +76,13 @@ def test_every_batch_trains_the_graph_on_the_neighbours_of_the_epoch(featured, t
     model = build(featured)
     model.begin_epoch(torch.Generator().manual_seed(0))
     nearest = model.nearest.clone()
+    generator = torch.Generator().manual_seed(0)
     for _ in range(2):
         (grad,) = torch.autograd.grad(model.loss(triples), model.projection['text'].weight)
         assert grad.abs().sum() > 0
         with torch.no_grad():
-            model.projection['text'].weight.neg_().add_(torch.randn(4, 4))
+            noise = torch.randn(4, 4, generator=generator)
+            model.projection['text'].weight.neg_().add_(noise)
     assert torch.equal(model.nearest, nearest)
     assert not torch.equal(model.search(), nearest)
     model.begin_epoch(torch.Generator().manual_seed(1))
