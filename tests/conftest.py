@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 
 @pytest.fixture(scope='session')
@@ -14,3 +15,9 @@ def data_root() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return root
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time() -> None:
+    """Tests that draw without a generator of their own draw the same in every run."""
+    torch.manual_seed(0)
