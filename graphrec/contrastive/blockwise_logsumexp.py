@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphrec.contrastive.fused_softmax import fused_softmax_fits, softmax_mean
 from graphrec.errors import GraphError
 
 #: Bytes of the block of rows that is held at a time: about what a processor's cache holds.
@@ -30,15 +31,18 @@ def blockwise_logsumexp(
         \frac{\partial \ell_b}{\partial (s \, \mathbf{a}_b^{\top} \mathbf{b}_c)} =
         \exp(s \, \mathbf{a}_b^{\top} \mathbf{b}_c - \ell_b)
 
-    Blocks of rows pass through one buffer; the backward pass computes them again, so that
-    memory is :math:`O(\text{block} + (B + C) d)` and never :math:`B \times C`.
+    On the CPU by torch's attention kernel, whose average of :math:`\mathbf{B}` is the gradient
+    by :math:`\mathbf{A}` already. Elsewhere, and where columns are left out, blocks of rows
+    pass through one buffer, and the backward pass computes them again. Memory is
+    :math:`O(\text{block} + (B + C) d)` and never :math:`B \times C`.
 
     Args:
         a: :math:`\mathbf{A}`, shape :math:`(B, d)`.
         b: :math:`\mathbf{B}`, shape :math:`(C, d)`, not empty.
         scale: :math:`s`.
         exclude: The column :math:`x_b` that each row leaves out :math:`(B)`; -1 for none.
-        block_bytes: Size of the buffer; 16 MiB on the CPU and 256 MiB on a GPU if omitted.
+        block_bytes: Size of the buffer, which is taken in any case if it is given; 16 MiB on
+            the CPU and 256 MiB on a GPU if omitted.
 
     Returns:
         :math:`\ell`, shape :math:`(B)`; :math:`-\infty` where nothing is left to sum.
@@ -49,6 +53,8 @@ def blockwise_logsumexp(
     check_tables(a, b)
     if exclude is not None and exclude.shape != a.shape[:1]:
         raise GraphError(f"'exclude' has shape {list(exclude.shape)}, expected [{a.size(0)}]")
+    if exclude is None and block_bytes is None and fused_softmax_fits(a, b):
+        return _FusedLogSumExp.apply(a, b, float(scale))
     return _LogSumExp.apply(a, b, float(scale), exclude, block_bytes)
 
 
@@ -142,3 +148,23 @@ class _LogSumExp(torch.autograd.Function):
         if grad_a is not None:
             grad_a.mul_(ctx.scale)
         return grad_a, grad_b, None, None, None
+
+
+class _FusedLogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a: Tensor, b: Tensor, scale: float) -> Tensor:  # type: ignore[no-untyped-def]
+        mean, total = softmax_mean(a, b, b, scale)
+        ctx.scale = scale
+        ctx.save_for_backward(a, b, mean, total)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
+        a, b, mean, total = ctx.saved_tensors
+        weight = (grad * ctx.scale).unsqueeze(1)
+        grad_b = None
+        if ctx.needs_input_grad[1]:
+            grad_b, mass = softmax_mean(b, a, a * weight, ctx.scale, -total)
+            grad_b = grad_b * mass.exp().unsqueeze(1)
+        return mean * weight if ctx.needs_input_grad[0] else None, grad_b, None

@@ -1,0 +1,106 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from graphrec.contrastive import blockwise_info_nce, blockwise_logsumexp
+from graphrec.contrastive.fused_softmax import fused_softmax_fits, softmax_mean
+
+
+def tables(rows, cols, dim=16, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(rows + cols)
+    a, b = (torch.randn(n, dim, generator=generator, dtype=dtype) for n in (rows, cols))
+    return [F.normalize(z, dim=1).requires_grad_() for z in (a, b)]
+
+
+def test_equals_a_softmax():
+    query, key = (z.detach() for z in tables(30, 50, dtype=torch.float64))
+    value, offset = torch.rand(50, 16).double(), torch.rand(50).double()
+    mean, total = softmax_mean(query, key, value, 2.0, offset)
+    logits = 2.0 * query @ key.t() + offset
+    torch.testing.assert_close(total, logits.logsumexp(1))
+    torch.testing.assert_close(mean, logits.softmax(1) @ value)
+
+
+def test_serves_large_tables_on_the_cpu():
+    assert fused_softmax_fits(*tables(600, 600))
+    assert not fused_softmax_fits(*tables(20, 20))
+    assert not fused_softmax_fits(*(z.to(torch.float16) for z in tables(600, 600)))
+
+
+@pytest.mark.parametrize('excluding', [False, True])
+@pytest.mark.parametrize('positives', [False, True])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_info_nce_equals_the_sweep(excluding, positives, dtype):
+    a, b = tables(700, 650, dtype=dtype)
+    positive = torch.arange(700) % 650 if positives else None
+    options = {
+        'temperature': 0.2,
+        'weight': torch.linspace(-1, 2, 700, dtype=dtype),
+        'exclude': torch.where(torch.arange(700) % 3 > 0, (torch.arange(700) + 1) % 650, -1)
+        if excluding
+        else None,
+    }
+    fused = blockwise_info_nce(a, b, positive, **options)
+    swept = blockwise_info_nce(a, b, positive, block_bytes=2**18, **options)
+    torch.testing.assert_close(fused, swept, atol=1e-6, rtol=1e-6)
+    for ours, expected in zip(
+        torch.autograd.grad(fused, (a, b)), torch.autograd.grad(swept, (a, b)), strict=True
+    ):
+        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize('heavy', ['positive', 'excluded'])
+def test_a_heavy_candidate_is_left_to_the_sweep(heavy):
+    a, _ = tables(600, 600, dtype=torch.float64)
+    own, other = torch.arange(600), (torch.arange(600) + 1) % 600
+    positive, exclude = (own, other) if heavy == 'positive' else (other, own)
+    found = [
+        blockwise_info_nce(
+            a, a, positive, temperature=0.02, exclude=exclude, block_bytes=block_bytes
+        )
+        for block_bytes in (None, 2**20)
+    ]
+    assert torch.equal(*found)
+
+
+def test_bf16_is_close():
+    a, b = tables(900, 900, 64)
+    positive = torch.arange(900)
+    exact, low = (
+        blockwise_info_nce(a, b, positive, temperature=0.5, bf16=bf16) for bf16 in (False, True)
+    )
+    torch.testing.assert_close(low, exact, rtol=1e-3, atol=0)
+    for ours, expected in zip(
+        torch.autograd.grad(low, (a, b)), torch.autograd.grad(exact, (a, b)), strict=True
+    ):
+        assert 0 < float((ours - expected).norm() / expected.norm()) < 5e-3
+
+
+def test_logsumexp_equals_the_sweep():
+    a, b = tables(600, 700, dtype=torch.float64)
+    weight = torch.linspace(0, 1, 600, dtype=torch.float64)
+    found = [
+        torch.autograd.grad(weight @ blockwise_logsumexp(a, b, 3.0, block_bytes=size), (a, b))
+        for size in (None, 2**20)
+    ]
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected)
+    torch.testing.assert_close(blockwise_logsumexp(a, b, 3.0), (3.0 * a @ b.t()).logsumexp(1))
+
+
+def test_gradient_by_finite_differences():
+    a, b = tables(520, 520, 2, torch.float64)
+    positive, step = torch.arange(520), 1e-6
+    for loss in (
+        lambda x, y: blockwise_info_nce(x, y, positive, temperature=0.5),
+        lambda x, y: blockwise_logsumexp(x, y, 2.0).sum(),
+    ):
+        grads = torch.autograd.grad(loss(a, b), (a, b))
+        direction = [torch.rand_like(z) for z in (a, b)]
+        with torch.no_grad():
+            up, down = (
+                loss(*(z + sign * step * d for z, d in zip((a, b), direction, strict=True)))
+                for sign in (1, -1)
+            )
+        slope = sum((g * d).sum() for g, d in zip(grads, direction, strict=True))
+        torch.testing.assert_close((up - down) / (2 * step), slope, rtol=1e-6, atol=1e-8)
