@@ -23,6 +23,7 @@ def blockwise_logsumexp(
     scale: float = 1.0,
     exclude: Tensor | None = None,
     block_bytes: int | None = None,
+    bf16: bool = False,
 ) -> Tensor:
     r"""The log-sum-exp of every row of :math:`s \mathbf{A} \mathbf{B}^{\top}`,
 
@@ -43,6 +44,7 @@ def blockwise_logsumexp(
         exclude: The column :math:`x_b` that each row leaves out :math:`(B)`; -1 for none.
         block_bytes: Size of the buffer, which is taken in any case if it is given; 16 MiB on
             the CPU and 256 MiB on a GPU if omitted.
+        bf16: Multiply in bfloat16 where the attention kernel does it.
 
     Returns:
         :math:`\ell`, shape :math:`(B)`; :math:`-\infty` where nothing is left to sum.
@@ -54,7 +56,7 @@ def blockwise_logsumexp(
     if exclude is not None and exclude.shape != a.shape[:1]:
         raise GraphError(f"'exclude' has shape {list(exclude.shape)}, expected [{a.size(0)}]")
     if exclude is None and block_bytes is None and fused_softmax_fits(a, b):
-        return _FusedLogSumExp.apply(a, b, float(scale))
+        return _FusedLogSumExp.apply(a, b, float(scale), bf16)
     return _LogSumExp.apply(a, b, float(scale), exclude, block_bytes)
 
 
@@ -152,19 +154,24 @@ class _LogSumExp(torch.autograd.Function):
 
 class _FusedLogSumExp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, a: Tensor, b: Tensor, scale: float) -> Tensor:  # type: ignore[no-untyped-def]
-        mean, total = softmax_mean(a, b, b, scale)
+    def forward(  # type: ignore[no-untyped-def]
+        ctx, a: Tensor, b: Tensor, scale: float, bf16: bool
+    ) -> Tensor:
+        low_a, low_b = (a.bfloat16(), b.bfloat16()) if bf16 else (a, b)
+        mean, total = softmax_mean(low_a, low_b, low_b, scale)
         ctx.scale = scale
-        ctx.save_for_backward(a, b, mean, total)
-        return total
+        ctx.save_for_backward(a, low_a, low_b, mean, total)
+        return total.to(a.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def]
-        a, b, mean, total = ctx.saved_tensors
+        a, low_a, low_b, mean, total = ctx.saved_tensors
         weight = (grad * ctx.scale).unsqueeze(1)
         grad_b = None
         if ctx.needs_input_grad[1]:
-            grad_b, mass = softmax_mean(b, a, a * weight, ctx.scale, -total)
-            grad_b = grad_b * mass.exp().unsqueeze(1)
-        return mean * weight if ctx.needs_input_grad[0] else None, grad_b, None
+            pulled = (a * weight).to(low_a.dtype)
+            grad_b, mass = softmax_mean(low_b, low_a, pulled, ctx.scale, -total)
+            grad_b = grad_b.to(a.dtype) * mass.to(a.dtype).exp().unsqueeze(1)
+        grad_a = mean.to(a.dtype) * weight if ctx.needs_input_grad[0] else None
+        return grad_a, grad_b, None, None

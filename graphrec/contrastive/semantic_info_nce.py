@@ -19,6 +19,7 @@ def semantic_info_nce(
     temperature: float = 0.2,
     positive: Literal['sum', 'mean'] = 'sum',
     detach: bool = True,
+    bf16: bool = False,
 ) -> Tensor:
     r"""Aligns :math:`M` semantic views of nodes with their behaviour :math:`\mathbf{b}`, the
     anchor, with :math:`s(\mathbf{a}, \mathbf{b}) = \cos(\mathbf{a}, \mathbf{b}) / \tau`,
@@ -38,6 +39,7 @@ def semantic_info_nce(
         temperature: :math:`\tau > 0`.
         positive: ``'sum'`` or ``'mean'``.
         detach: Keep the gradient from the anchor, so that semantics move to behaviour.
+        bf16: Multiply in bfloat16.
 
     Returns:
         A scalar, in nats.
@@ -57,7 +59,7 @@ def semantic_info_nce(
     tables = [F.normalize(view, dim=1) for view in views]
     near = torch.stack([(own * table).sum(1) / temperature for table in tables])
     if positive == 'sum':
-        total = blockwise_logsumexp(own, torch.cat(tables), 1 / temperature)
+        total = blockwise_logsumexp(own, torch.cat(tables), 1 / temperature, bf16=bf16)
         return (total - near.logsumexp(0)).mean()
-    totals = [blockwise_logsumexp(own, table, 1 / temperature) for table in tables]
+    totals = [blockwise_logsumexp(own, table, 1 / temperature, bf16=bf16) for table in tables]
     return (torch.stack(totals) - near).mean()

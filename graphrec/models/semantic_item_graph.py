@@ -222,6 +222,7 @@ class SemanticItemGraph(Recommender):
                     temperature=config.temperature,
                     positive=config.anchor_positive,
                     detach=config.detach_anchor,
+                    bf16=config.bf16_contrast,
                 )
             if config.alignment_weight and fused is not None:
                 loss = loss + config.alignment_weight * info_nce(
@@ -229,6 +230,7 @@ class SemanticItemGraph(Recommender):
                     fused[rows],
                     temperature=config.temperature,
                     symmetric=config.symmetric,
+                    bf16=config.bf16_contrast,
                 )
         return loss
 
@@ -247,7 +249,9 @@ class SemanticItemGraph(Recommender):
                 one, two = first[rows], second[rows]
                 if config.perturb_at != 'layer':
                     one, two = (self.perturb(table, self._random()) for table in (one, two))
-                total = total + info_nce(one, two, temperature=config.perturb_temperature)
+                total = total + info_nce(
+                    one, two, temperature=config.perturb_temperature, bf16=config.bf16_contrast
+                )
         return total
 
     def rank_history(self, histories: list[Tensor]) -> Tensor:

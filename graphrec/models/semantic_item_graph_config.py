@@ -61,6 +61,7 @@ class SemanticItemGraphConfig:
             :func:`~graphrec.contrastive.semantic_info_nce`.
         detach_anchor: Whether semantics move to behaviour alone.
         symmetric: Whether the second alignment goes both ways.
+        bf16_contrast: Similarities in bfloat16.
         reg: :math:`\lambda`, weight of the squared norms of the batch's initial rows.
         init_std: Standard deviation of the initial draw of embeddings.
         seed: Seed of the initial draw.
@@ -97,6 +98,7 @@ class SemanticItemGraphConfig:
     anchor_positive: Literal['sum', 'mean'] = 'sum'
     detach_anchor: bool = True
     symmetric: bool = False
+    bf16_contrast: bool = False
     reg: float = 1e-4
     init_std: float = 0.1
     seed: int = 0
