@@ -22,8 +22,8 @@ class Job:
     Args:
         data: Name of the data set.
         model: Name of the model.
-        kind: ``'grid'`` (validation, to choose settings), ``'final'`` (test) or
-            ``'speed'``.
+        kind: ``'grid'`` (validation, to choose settings), ``'final'`` (test),
+            ``'speed'`` or the name of a study.
         seed: Seed of the first parameters and of sampling.
         config: The model's own settings.
         fit: Settings of the training loop; empty for a model in closed form.
@@ -79,19 +79,20 @@ class Cells:
         self, job: Job, record: dict[str, Any], arrays: dict[str, np.ndarray] | None = None
     ) -> None:
         """Stores the arrays, then the record: a cell that can be read is complete."""
-        for key, array in (arrays or {}).items():
+        if arrays:
             with (
-                _replacing(self.root / f'{job.name}.{key}.npy') as temporary,
+                _replacing(self.root / f'{job.name}.npz') as temporary,
                 open(temporary, 'wb') as file,
             ):
-                np.save(file, array)
+                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         with _replacing(self.root / f'{job.name}.json') as temporary:
             whole = {'job': dataclasses.asdict(job)} | record
             Path(temporary).write_text(json.dumps(whole, indent=1) + '\n')
 
     def array(self, job: Job, key: str) -> np.ndarray:
         """An array stored with a cell."""
-        return np.load(self.root / f'{job.name}.{key}.npy', allow_pickle=False)
+        with np.load(self.root / f'{job.name}.npz', allow_pickle=False) as arrays:
+            return arrays[key]
 
     def records(self) -> list[dict[str, Any]]:
         """All stored cells, of every data set."""

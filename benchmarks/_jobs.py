@@ -1,6 +1,8 @@
 """From the plan to cells: which there are, which setting wins, how one is computed."""
 
 import copy
+import dataclasses
+import functools
 import platform
 import statistics
 import time
@@ -11,32 +13,18 @@ import numpy as np
 import torch
 from _als import ALS
 from _cells import Cells, Job
-from _plan import (
-    BUDGETS,
-    DETERMINISTIC,
-    OTHER,
-    SPEED_CONFIG,
-    SPEED_FIT,
-    TRAINED,
-    Budget,
-)
+from _plan import SPEED_CONFIG, SPEED_FIT
+from _suite import Suite
+from torch.optim.lr_scheduler import ExponentialLR
 from torch_geometric.data import HeteroData
 
+from graphrec import models
 from graphrec.evaluation import evaluate
 from graphrec.graphs.schema import HOLDOUT_VALID
 from graphrec.graphs.splits import carve_validation
-from graphrec.models import EASE, MF, ItemKNN, LightGCN, Popularity, Recommender
+from graphrec.models import LightGCN, Recommender
 from graphrec.training import fit
 
-CLASSES: dict[str, type[Recommender]] = {
-    'Popularity': Popularity,
-    'ItemKNN': ItemKNN,
-    'EASE': EASE,
-    'ALS': ALS,
-    'MF': MF,
-    'LightGCN': LightGCN,
-}
-BATCH_SIZE = 2048
 CARVED = 'carved: 0.1 of the training edges, seed 0'
 OWN = "the set's own"
 
@@ -48,16 +36,18 @@ def with_validation(data: HeteroData) -> tuple[HeteroData, str]:
     return carve_validation(data, fraction=0.1, seed=0), CARVED
 
 
-def grid_jobs(data: str, model: str, validation: str, epochs: int | None = None) -> list[Job]:
+def grid_jobs(
+    suite: Suite, data: str, model: str, validation: str, epochs: int | None = None
+) -> list[Job]:
     """The cells of a grid, seed 0."""
-    budget = BUDGETS.get(data, OTHER)
     return [
-        _job(data, model, 'grid', 0, point, epochs, budget, validation)
-        for point in budget.grid(model)
+        make_job(suite, data, model, 'grid', 0, point, epochs, validation)
+        for point in suite.points(data, model)
     ]
 
 
 def final_jobs(
+    suite: Suite,
     data: str,
     model: str,
     validation: str,
@@ -66,10 +56,9 @@ def final_jobs(
     epochs: int | None = None,
 ) -> list[Job]:
     """The cells of the chosen setting; one only where seeds change nothing."""
-    budget = BUDGETS.get(data, OTHER)
     return [
-        _job(data, model, 'final', seed, point, epochs, budget, validation)
-        for seed in (seeds[:1] if model in DETERMINISTIC else seeds)
+        make_job(suite, data, model, 'final', seed, point, epochs, validation)
+        for seed in (seeds[:1] if model in suite.deterministic else seeds)
     ]
 
 
@@ -86,32 +75,36 @@ def speed_job(data: str, minutes: float) -> Job:
     )
 
 
-def _job(
+def make_job(
+    suite: Suite,
     data: str,
     model: str,
     kind: str,
     seed: int,
     point: dict[str, Any],
     epochs: int | None,
-    budget: Budget,
     validation: str,
+    protocol: dict[str, Any] | None = None,
 ) -> Job:
+    """One cell; ``lr`` in its point goes to the training loop."""
     config = {key: value for key, value in point.items() if key != 'lr'}
-    loop: dict[str, Any] = {}
-    if model in TRAINED:
+    budget, loop = suite.budget(data), {}
+    if model in budget.loops:
         plan = budget.loops[model]
         epochs = epochs or (plan.grid_epochs if kind == 'grid' else plan.epochs)
         loop = {
             'epochs': epochs,
             'lr': point['lr'],
-            'batch_size': BATCH_SIZE,
-            'eval_every': min(budget.eval_every, epochs),
-            'patience': budget.patience,
+            'batch_size': plan.batch_size,
+            'eval_every': min(plan.eval_every or budget.eval_every, epochs),
+            'patience': plan.patience or budget.patience,
         }
+        if plan.decay is not None:
+            loop['decay'] = plan.decay
     # Carved edges are known by then; edges that a set brings are masked as its authors do.
-    mask = ['train', 'valid'] if kind == 'final' and validation == CARVED else ['train']
-    protocol = {'validation': validation, 'mask': mask}
-    return Job(data, model, kind, seed, config, loop, protocol)
+    mask = ['train', 'valid'] if kind != 'grid' and validation == CARVED else ['train']
+    whole = {'validation': validation, 'mask': mask} | (protocol or {})
+    return Job(data, model, kind, seed, config, loop, whole)
 
 
 def choose(cells: Cells, jobs: list[Job]) -> dict[str, Any] | None:
@@ -134,14 +127,25 @@ def _point(job: Job) -> dict[str, Any]:
     return job.config | ({'lr': job.fit['lr']} if 'lr' in job.fit else {})
 
 
+def model_class(name: str) -> type[Recommender]:
+    """The class of a model, one of the package or the peer ALS."""
+    return ALS if name == 'ALS' else getattr(models, name)
+
+
 def build(job: Job, data: HeteroData, progress: bool) -> tuple[Recommender, dict[str, Any]]:
     """The trained model of a cell, with its seconds and epochs."""
     start = time.perf_counter()
-    seed = {} if job.model in DETERMINISTIC else {'seed': job.seed}
-    model = CLASSES[job.model].from_graph(data, **job.config, **seed)
+    kind = model_class(job.model)
+    fields = {field.name for field in dataclasses.fields(kind.config_class)}
+    seed = {'seed': job.seed} if 'seed' in fields else {}
+    model = kind.from_graph(data, **job.config, **seed)
     record: dict[str, Any] = {}
     if job.fit:
-        log = fit(model, data, seed=job.seed, progress=progress, **job.fit)
+        loop = dict(job.fit)
+        decay = loop.pop('decay', None)
+        if decay is not None:
+            loop['schedule'] = functools.partial(ExponentialLR, gamma=decay)
+        log = fit(model, data, seed=job.seed, progress=progress, **loop)
         record = {
             'epochs': len(log),
             'best_epoch': log.attrs['best_epoch'],
@@ -159,6 +163,13 @@ def measure(
     record: dict[str, Any] = {'valid': dict(valid)}
     if job.kind == 'grid':
         return record, {}
+    if 'cold_items' in job.protocol:
+        for name, against in (('test', 'cold'), ('test_all', 'all')):
+            found = evaluate(
+                model, data, split='test', k=(10, 20), items='cold', cold_against=against
+            )
+            record |= {name: dict(found), 'users': found.num_users}
+        return record, {}
     start = time.perf_counter()
     test = evaluate(model, data, split='test', k=(10, 20), mask=tuple(job.protocol['mask']))
     record |= {
@@ -170,7 +181,7 @@ def measure(
     }
     arrays = {
         'users': np.asarray(test.per_user['user'].tolist()),
-        'ndcg20': test.per_user['ndcg@20'].to_numpy(),
+        'ndcg20': test.per_user['ndcg@20'].to_numpy().astype(np.float32),
     }
     return record, arrays
 
@@ -189,7 +200,7 @@ def run_speed(job: Job, data: HeteroData, progress: bool) -> dict[str, Any]:
         return sum(seconds) >= limit
 
     isolated = reset_peak_memory()
-    model = CLASSES[job.model].from_graph(bare, seed=job.seed, **job.config)
+    model = LightGCN.from_graph(bare, seed=job.seed, **job.config)
     fit(model, bare, epochs=100_000, seed=job.seed, progress=progress, callbacks=[over], **loop)
     start = time.perf_counter()
     test = evaluate(model, bare, split='test', k=(10, 20), mask=tuple(job.protocol['mask']))

@@ -1,4 +1,4 @@
-"""``docs/results.md`` from the stored cells alone."""
+"""The page of a suite from the stored cells alone."""
 
 import argparse
 import os
@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from _cells import Cells, Job
 from _jobs import CARVED, choose, final_jobs, grid_jobs, speed_job
-from _plan import DETERMINISTIC, MODELS, PUBLISHED, SETS, SPEED_SETS
+from _plan import PUBLISHED, SPEED_SETS
+from _studies import study_part
+from _suite import Suite
 
 from graphrec.evaluation import Evaluation
 from graphrec.significance import paired_test
@@ -19,35 +21,19 @@ METRICS = ('recall@10', 'recall@20', 'ndcg@10', 'ndcg@20')
 MISSING = '\N{EN DASH}'
 Missing = Callable[[Cells, str, str, argparse.Namespace], list[str]]
 
-HEAD = """# Results on real data
-
-Made by `python benchmarks/reproduce.py`; `--plan` prints the grids and epochs, and
-`--only-table` makes this page again from the stored cells.
-
-Every model is ranked over the whole catalogue; training items are masked; means are over
-the users who have test items. Settings are those with the best validation recall@20 among
-the printed grid (seed 0, fewer epochs). Trained models stop early on validation
-recall@20, and nothing is trained again on training and validation together. Values are
-the mean over seeds ± their standard deviation; Popularity, ItemKNN and EASE have nothing
-random and run once. Seconds are those of building and training one model.
-
-The test column compares ndcg@20 user by user (mean over seeds) with that of the best
-baseline, the model other than LightGCN with the highest ndcg@20: the difference, then the
-p-value of a two-sided paired t-test, multiplied by the number of comparisons in the table
-(Bonferroni).
-"""
-
 
 def write_tables(args: argparse.Namespace, cells: Cells, missing: Missing) -> None:
     """Writes the page to ``args.table``, whole or not at all. It shows what was asked for
     and whatever else is stored, so that a run of one set loses no other."""
-    names = [n for n in SETS if n in args.data or cells.about(n) is not None]
+    suite: Suite = args.suite
+    names = [n for n in suite.sets if n in args.data or cells.about(n) is not None]
     names += [n for n in args.data if n not in names]
     speed = [n for n in SPEED_SETS if n in args.speed or cells.holds(n, 'LightGCN', 'speed')]
+    speed = speed if suite.ours else []
     speed += [n for n in args.speed if n not in speed]
-    parts = [HEAD]
+    parts = [suite.head]
     for name in names:
-        models = [m for m in MODELS if m in args.models or cells.holds(name, m)]
+        models = [m for m in suite.models if m in args.models or cells.holds(name, m)]
         shown = argparse.Namespace(**(vars(args) | {'models': models}))
         parts.append(_set_part(name, shown, cells, missing))
     if speed:
@@ -74,23 +60,36 @@ def _set_part(name: str, args: argparse.Namespace, cells: Cells, missing: Missin
         rows[model] = [cells.read(job) for job in done], done
         if done:
             evaluations[model] = _per_user(cells, done)
-    best = _best_baseline(rows)
+    best = _best(rows, args.suite.ours)
     lines += [
         '| model | R@10 | R@20 | N@10 | N@20 | seconds | epochs | setting | against the best |',
         '| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |',
     ]
     for model, (records, jobs) in rows.items():
         compared = _compared(model, best, evaluations)
-        lines.append(_row(model, records, jobs, compared))
-    for published in PUBLISHED.get(name, []):
+        lines.append(_row(model, records, jobs, compared, args.suite))
+    for published in args.suite.published.get(name, []):
         values = [_plain(published.values.get(metric)) for metric in METRICS]
         cols = [f'*{published.method}* (published)', *values, MISSING, MISSING, MISSING, MISSING]
         lines.append(f'| {" | ".join(cols)} |')
-    lines += ['', *(f'{p.method}: {p.difference}' for p in PUBLISHED.get(name, []))]
+    lines += ['', *(f'{p.method}: {p.difference}' for p in args.suite.published.get(name, []))]
+    lines += ['', *(f'{m}: left out, {why}' for m, why in args.suite.budget(name).skipped.items())]
     lines += ['', 'Grids, validation recall@20:', '', *_grids(name, validation, args, cells)]
     lacking = missing(cells, name, validation, args)
     if lacking:
         lines += ['', 'Missing: ' + '; '.join(lacking) + '.']
+    points = {
+        model: chosen
+        for model in args.models
+        if (chosen := _chosen(name, model, validation, args, cells))
+    }
+    for study in args.suite.studies:
+        lines += [
+            '',
+            *study_part(
+                args.suite, study, name, points, validation, args.seeds, args.epochs, cells
+            ),
+        ]
     return '\n'.join(lines) + '\n'
 
 
@@ -111,11 +110,17 @@ def _sizes(about: dict[str, Any]) -> str:
 def _finals(
     name: str, model: str, validation: str, args: argparse.Namespace, cells: Cells
 ) -> list[Job]:
-    point = choose(cells, grid_jobs(name, model, validation, args.epochs))
+    point = _chosen(name, model, validation, args, cells)
     if point is None:
         return []
-    jobs = final_jobs(name, model, validation, point, args.seeds, args.epochs)
+    jobs = final_jobs(args.suite, name, model, validation, point, args.seeds, args.epochs)
     return [job for job in jobs if (cells.read(job) or {}).get('status') == 'done']
+
+
+def _chosen(
+    name: str, model: str, validation: str, args: argparse.Namespace, cells: Cells
+) -> dict[str, Any] | None:
+    return choose(cells, grid_jobs(args.suite, name, model, validation, args.epochs))
 
 
 def _per_user(cells: Cells, jobs: list[Job]) -> Evaluation:
@@ -125,11 +130,12 @@ def _per_user(cells: Cells, jobs: list[Job]) -> Evaluation:
     return Evaluation({}, per_user=table, dropped={}, notes={}, protocol='mean over seeds')
 
 
-def _best_baseline(rows: dict[str, tuple[list[Any], list[Job]]]) -> str | None:
+def _best(rows: dict[str, tuple[list[Any], list[Job]]], ours: str | None) -> str | None:
+    """The model with the highest ndcg@20, other than our own."""
     means = {
         model: statistics.mean(record['test']['ndcg@20'] for record in records)
         for model, (records, _) in rows.items()
-        if records and model != 'LightGCN'
+        if records and model != ours
     }
     return max(means, key=means.__getitem__) if means else None
 
@@ -145,15 +151,15 @@ def _compared(model: str, best: str | None, evaluations: dict[str, Evaluation]) 
     return f'{result.difference:+.4f}, {shown}'
 
 
-def _row(model: str, records: list[Any], jobs: list[Job], compared: str) -> str:
+def _row(model: str, records: list[Any], jobs: list[Job], compared: str, suite: Suite) -> str:
     if not records:
         return f'| {model} | ' + ' | '.join([MISSING] * 8) + ' |'
     values = [_spread([record['test'][metric] for record in records]) for metric in METRICS]
     seconds = _seconds([record['build_seconds'] for record in records])
     epochs = [record['best_epoch'] for record in records if 'best_epoch' in record]
     shown = '/'.join(map(str, epochs)) if epochs else MISSING
-    name = f'{model} (once)' if model in DETERMINISTIC else model
-    if model not in DETERMINISTIC:
+    name = f'{model} (once)' if model in suite.deterministic else model
+    if model not in suite.deterministic:
         name += f' ({len(records)} seed{"s" * (len(records) > 1)})'
     return f'| {name} | {" | ".join([*values, seconds, shown, jobs[0].setting, compared])} |'
 
@@ -176,7 +182,7 @@ def _grids(name: str, validation: str, args: argparse.Namespace, cells: Cells) -
     """One line a model: every point with its validation value, the chosen one in bold."""
     lines = []
     for model in args.models:
-        jobs = grid_jobs(name, model, validation, args.epochs)
+        jobs = grid_jobs(args.suite, name, model, validation, args.epochs)
         if len(jobs) == 1:
             lines.append(f'- {model}: one setting ({jobs[0].setting})')
             continue

@@ -4,8 +4,11 @@ Every cell (a grid point, or a seed of the chosen setting) is stored as it ends,
 that was stopped goes on where it was, and the table is made from the stored cells alone:
 
     python benchmarks/reproduce.py --data lastfm-2k-mm tiktok --budget-minutes 20
-    python benchmarks/reproduce.py --speed gowalla --minutes 6
+    python benchmarks/reproduce.py --suite interactions --speed gowalla --minutes 6
     python benchmarks/reproduce.py --only-table
+
+The suite ``multimodal`` (with item features; ``docs/results.md``) also runs studies with the
+chosen settings: cold items, ablations, noise. ``interactions`` has a page of its own.
 """
 
 import argparse
@@ -31,13 +34,18 @@ from _jobs import (
     speed_job,
     with_validation,
 )
-from _plan import BUDGETS, DETERMINISTIC, MODELS, OTHER, SETS, SPEED_SETS, TRAINED
+from _multimodal_plan import MULTIMODAL_SUITE
+from _plan import INTERACTIONS, SPEED_SETS
+from _studies import study_jobs
 from _tables import write_tables
+from _variants import varied
 from torch_geometric.data import HeteroData
 
 from graphrec.datasets import load
 from graphrec.graphs.schema import num_items, num_users, split_edges
 from graphrec.models import Recommender
+
+SUITES = {suite.name: suite for suite in (MULTIMODAL_SUITE, INTERACTIONS)}
 
 _logger = logging.getLogger('reproduce')
 
@@ -73,18 +81,21 @@ class Runner:
             return _logger.info('%s: complete', name)
         data, validation = with_validation(load(self.args.root / name))
         self.cells.write_about(name, describe(data) | {'validation': validation})
+        skipped = self.args.suite.budget(name).skipped
         for model in self.args.models:
-            self._run_model(name, model, data, validation)
+            if model not in skipped:
+                self._run_model(name, model, data, validation)
 
     def _missing(self, name: str, validation: str) -> list[str]:
         return missing_cells(self.cells, name, validation, self.args)
 
     def _run_model(self, name: str, model: str, data: HeteroData, validation: str) -> None:
-        jobs = grid_jobs(name, model, validation, self.args.epochs)
+        suite = self.args.suite
+        jobs = grid_jobs(suite, name, model, validation, self.args.epochs)
         best: tuple[float, Job, Recommender, dict[str, Any]] | None = None
         for job in jobs if len(jobs) > 1 else []:
             built = self._run_cell(job, data)
-            if built is None or model not in DETERMINISTIC:
+            if built is None or model not in suite.deterministic:
                 continue
             value = built[1]['valid']['recall@20']
             if best is None or value > best[0]:
@@ -92,9 +103,15 @@ class Runner:
         point = choose(self.cells, jobs)
         if point is None:
             return _logger.warning('%s %s: no setting, all grid points failed', name, model)
-        for job in final_jobs(name, model, validation, point, self.args.seeds, self.args.epochs):
+        seeds, epochs = self.args.seeds, self.args.epochs
+        for job in final_jobs(suite, name, model, validation, point, seeds, epochs):
             same = best is not None and best[1].config == job.config
             self._run_cell(job, data, best[2:] if best is not None and same else None)
+        for study in suite.studies:
+            if study.name in self.args.studies:
+                for job in study_jobs(suite, study, name, model, validation, point, seeds, epochs):
+                    if self._wanted(job):
+                        self._run_cell(job, varied(data, job.protocol, job.seed))
         return None
 
     def _run_cell(
@@ -167,14 +184,16 @@ def missing_cells(cells: Cells, name: str, validation: str, args: argparse.Names
     """What a set still lacks, in words."""
     missing = []
     for model in args.models:
-        jobs = grid_jobs(name, model, validation, args.epochs)
+        if model in args.suite.budget(name).skipped:
+            continue
+        jobs = grid_jobs(args.suite, name, model, validation, args.epochs)
         if len(jobs) > 1:
             missing += _lacking(cells, jobs, lambda job: f'{job.model} grid [{job.setting}]')
         point = choose(cells, jobs)
         if point is None:
             missing.append(f'{model} test, all seeds')
             continue
-        jobs = final_jobs(name, model, validation, point, args.seeds, args.epochs)
+        jobs = final_jobs(args.suite, name, model, validation, point, args.seeds, args.epochs)
         missing += _lacking(cells, jobs, lambda job: f'{job.model} test, seed {job.seed}')
     return missing
 
@@ -192,17 +211,17 @@ def show_plan(args: argparse.Namespace) -> None:
     """Prints the grids, and the most epochs and minutes that training may take."""
     total = 0.0
     for name in args.data:
-        budget = BUDGETS.get(name, OTHER)
+        budget = args.suite.budget(name)
         print(
             f'{name}: validation every {budget.eval_every} epochs, stop after '
             f'{budget.patience} without improvement'
         )
         for model in args.models:
-            points = budget.grid(model)
-            finals = 1 if model in DETERMINISTIC else len(args.seeds)
+            points = args.suite.points(name, model)
+            finals = 1 if model in args.suite.deterministic else len(args.seeds)
             values = {key: sorted({point[key] for point in points}) for key in points[0]}
-            line = f'  {model:<11}{len(points):>3} settings, {finals} final  {values or ""}'
-            if model in TRAINED:
+            line = f'  {model:<18}{len(points):>3} settings, {finals} final  {values or ""}'
+            if model in budget.loops:
                 loop = budget.loops[model]
                 epochs = len(points) * loop.grid_epochs + finals * loop.epochs
                 minutes = epochs * loop.seconds / 60
@@ -224,8 +243,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add('--data', nargs='*', default=None, metavar='SET', help=f'default: {" ".join(SETS)}')
-    add('--models', nargs='+', default=list(MODELS), choices=MODELS, metavar='MODEL')
+    add('--suite', default='multimodal', choices=SUITES, help='models and sets of a page')
+    add('--data', nargs='*', default=None, metavar='SET', help="default: the suite's")
+    add('--models', nargs='+', default=None, metavar='MODEL', help="default: the suite's")
+    add('--studies', nargs='*', default=None, metavar='STUDY', help="default: the suite's")
     add('--seeds', nargs='+', type=int, default=[0, 1, 2])
     add(
         '--speed',
@@ -236,8 +257,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add('--minutes', type=float, default=6.0, help='training of a speed set')
     add('--root', type=Path, default=root, help='folder of the data sets (GRAPHREC_DATA)')
-    add('--out', type=Path, default=Path('runs/reproduce'), help='folder of the cells')
-    add('--table', type=Path, default=Path('docs/results.md'), help='Markdown file to write')
+    add('--out', type=Path, default=Path('docs/benchmarks/cells'), help='folder of cells')
+    add('--table', type=Path, help="Markdown file to write; default: the suite's")
     add('--budget-minutes', type=float, default=120.0, help='start no cell after these')
     add('--epochs', type=int, help='replaces all epochs of the plan (for a quick look)')
     add('--threads', type=int, default=2)
@@ -247,10 +268,18 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add('--only-table', action='store_true', help='make the table from what is stored')
     add('--progress', action='store_true', help='show the progress bar of each training')
     args = parser.parse_args(argv)
+    args.suite = suite = SUITES[args.suite]
+    args.models = args.models or list(suite.models)
+    unknown = [model for model in args.models if model not in suite.models]
+    if unknown:
+        parser.error(f'--models: {unknown[0]!r} is not in the suite; it has {list(suite.models)}')
+    if args.studies is None:
+        args.studies = [study.name for study in suite.studies]
+    args.table = args.table or Path(suite.table)
     if args.data is None:  # Speed sets alone are a run of their own.
-        args.data = [] if args.speed is not None and not args.only_table else list(SETS)
+        args.data = [] if args.speed is not None and not args.only_table else list(suite.sets)
     if args.speed is None:
-        args.speed = list(SPEED_SETS) if args.only_table else []
+        args.speed = list(SPEED_SETS) if args.only_table and suite is INTERACTIONS else []
     elif not args.speed:
         args.speed = list(SPEED_SETS)
     return args

@@ -13,6 +13,7 @@ from graphrec.graphs.schema import HOLDOUT_TEST, HOLDOUT_VALID, INTERACTS
 from graphrec.models import EASE
 
 BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
+HELPERS = {str(path) for path in BENCHMARKS.glob('_*.py')}
 MODELS = ['Popularity', 'ItemKNN', 'EASE', 'MF', 'LightGCN']
 
 
@@ -25,8 +26,9 @@ def bench(monkeypatch):
     threads = torch.get_num_threads()
     yield reproduce
     torch.set_num_threads(threads)
-    for name in ('reproduce', '_als', '_cells', '_jobs', '_plan', '_tables'):
-        sys.modules.pop(name, None)
+    for name in [*sys.modules]:
+        if name == 'reproduce' or getattr(sys.modules[name], '__file__', None) in HELPERS:
+            del sys.modules[name]
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def sets(tmp_path):
 
 def arguments(root: Path, *more: str) -> list[str]:
     return [
-        *('--root', str(root / 'data'), '--out', str(root / 'cells')),
+        *('--suite', 'interactions', '--root', str(root / 'data'), '--out', str(root / 'cells')),
         *('--table', str(root / 'results.md'), '--epochs', '2', '--threads', '1'),
         *('--models', *MODELS, '--seeds', '0', '1', *more),
     ]
@@ -75,7 +77,7 @@ def test_runs_stores_and_tables_every_cell(bench, sets, capsys):
     ]
     for path, cell in finals.items():
         assert cell['status'] == 'done'
-        values = np.load(path.with_name(f'{path.stem}.ndcg20.npy'))
+        values = np.load(path.with_suffix('.npz'))['ndcg20']
         assert values.mean() == pytest.approx(cell['test']['ndcg@20'])
         assert f'{cell["test"]["ndcg@20"]:.4f}' in table or cell['job']['model'] in (
             'MF',
