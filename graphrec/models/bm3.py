@@ -13,14 +13,10 @@ from graphrec.errors import GraphError
 from graphrec.graphs.operators import Polynomial, bipartite_adjacency
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.schema import train_edges
-from graphrec.models.item_features import (
-    check_modalities,
-    fan_in_,
-    history_vectors,
-    item_features,
-    xavier_,
-)
+from graphrec.models.histories import attach_histories
+from graphrec.models.item_features import check_modalities, item_features
 from graphrec.models.recommender import Recommender
+from graphrec.models.seeded_init import fan_in_, xavier_
 
 #: The best settings of MMRec's grid search, which selected on test data.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -194,10 +190,10 @@ class BM3(Recommender):
 
     def rank_history(self, histories: list[Tensor]) -> Tensor:
         r"""Scores :math:`(n, I)` of people outside the graph by
-        :func:`~graphrec.models.item_features.history_vectors`, their node attached to the
+        :func:`~graphrec.models.histories.attach_histories`, their node attached to the
         trained graph with :math:`\mathbf{e}_u = \mathbf{0}`."""
         with torch.no_grad():
-            user = history_vectors(histories, self.embedding, self._propagation, self.num_users)
+            user = attach_histories(histories, self.embedding, self._propagation, self.num_users)
             return self.predictor(user) @ self.forward()['item'].t()
 
     @classmethod

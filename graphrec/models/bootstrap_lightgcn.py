@@ -62,7 +62,7 @@ class BootstrapLightGCN(LightGCN):
 
     def rank_history(self, histories: list[Tensor]) -> Tensor:
         """LightGCN's vectors of people outside the graph, with this score."""
-        user = self._history_vectors(histories, self.propagate_layers())
+        user = self._history_vectors(histories)
         with torch.no_grad():
             training = self.training
             item = self.eval().forward()['item']

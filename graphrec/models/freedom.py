@@ -12,8 +12,9 @@ from graphrec.graphs.mixing import mix
 from graphrec.graphs.operators import Polynomial, Sparse
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.semantic import semantic_graph
+from graphrec.models.item_features import visual_weights
 from graphrec.models.lightgcn import gather_rows
-from graphrec.models.multimodal import MultimodalConfig, MultimodalLightGCN, visual_weights
+from graphrec.models.multimodal import MultimodalConfig, MultimodalLightGCN
 from graphrec.models.pairwise import pairwise_loss
 
 

@@ -241,7 +241,7 @@ class LGMRec(MultimodalLightGCN):
         training = self.training
         self.eval()
         behaviour = self.propagation @ self.embedding
-        z = self._history_vectors(histories, self.propagate_layers())
+        z = self._history_vectors(histories)
         history = torch.from_numpy(history_incidence(histories, self.num_items).toarray()).to(z)
         total = torch.zeros_like(z)
         for name in self.modalities:

@@ -17,18 +17,17 @@ from graphrec.graphs.sampling import BPRBatch, BPRSampler
 from graphrec.graphs.schema import train_edges
 from graphrec.graphs.semantic import semantic_graph, semantic_modalities
 from graphrec.graphs.sparse import Sparse
+from graphrec.models.histories import attach_histories
 from graphrec.models.item_features import (
     TRANSFORMS,
     check_modalities,
     cosine_transform,
-    fan_in_,
-    history_vectors,
     item_features,
-    modality_weights,
-    xavier_,
+    visual_weights,
 )
 from graphrec.models.progressive_copy import COPIES, ProgressiveCopy
 from graphrec.models.recommender import Recommender
+from graphrec.models.seeded_init import fan_in_, xavier_
 
 _RERUN = {'num_layers': 2, 'visual_weight': 0.1, 'reg': 1e-4, 'attention_weight': 0.9}
 
@@ -215,7 +214,7 @@ class LIRDRec(Recommender):
         graphs = [semantic_graph(data, name, self.config.k) for name in names]
         # Row by row, so that an item without the modality keeps its row sum of 1.
         operators = [graph.to_operator(normalisation='row') for graph in graphs]
-        return mix(operators, modality_weights(names, self.config.visual_weight))
+        return mix(operators, visual_weights(names, self.config.visual_weight))
 
     def make_sampler(self, data: HeteroData, batch_size: int) -> BPRSampler:
         """Every edge once; negatives are items that occur in the training edges."""
@@ -267,12 +266,12 @@ class LIRDRec(Recommender):
 
     def rank_history(self, histories: list[Tensor]) -> Tensor:
         r"""Scores :math:`(n, I)` of people outside the graph by
-        :func:`~graphrec.models.item_features.history_vectors`, their node attached to the
+        :func:`~graphrec.models.histories.attach_histories`, their node attached to the
         trained graph with :math:`\mathbf{x}_u = \mathbf{0}` and the users' mean state
         :math:`\boldsymbol\theta`."""
         with torch.no_grad():
             x = self.encode()
-            user = history_vectors(histories, x, self._propagation, self.num_users)
+            user = attach_histories(histories, x, self._propagation, self.num_users)
             item = self._over_items((self._propagation @ x)[self.num_users :])
             return self.weights.serve(user) @ item.t()
 

@@ -120,6 +120,8 @@ class MMHCL(Recommender):
         super().refresh(data)
         config = self.config
         self.adjacency = normalized_adjacency(data)
+        depth = config.num_layers + 1
+        self._propagation = Polynomial(self.adjacency, [1 / depth] * depth)
         self._history = interaction_operator(data)
         self.user_graph: Operator | None = None
         self.item_graph: Operator | None = None
@@ -152,7 +154,7 @@ class MMHCL(Recommender):
         if self.config.backbone == 'mf':
             return self.embedding
         if self.config.backbone == 'lightgcn':
-            return Polynomial(self.adjacency, [1 / (layers + 1)] * (layers + 1)) @ self.embedding
+            return self._propagation @ self.embedding
         x: Tensor = self.embedding
         outputs = [x]
         for layer in range(layers):
@@ -226,7 +228,7 @@ class MMHCL(Recommender):
                 user = gather_histories(histories, self.embedding[self.num_users :], 1.0)
             else:
                 user = attach_histories(
-                    histories, self.adjacency, self.embedding, self.num_users, config.num_layers
+                    histories, self.embedding, self._propagation, self.num_users
                 )
             if self.user_graph is not None:
                 y = _propagate(self.user_graph, self.user_embedding, config.user_layers - 1)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphrec.models.item_features import fan_in_
+from graphrec.models.seeded_init import fan_in_
 
 COPIES = ('softmax', 'logit', 'none', 'uniform')
 _INT63 = 2**63 - 1

@@ -21,12 +21,13 @@ from graphrec.graphs.operators import (
     normalized_adjacency,
 )
 from graphrec.graphs.sampling import BPRBatch
-from graphrec.graphs.schema import ITEM, train_edges
+from graphrec.graphs.schema import train_edges
 from graphrec.graphs.semantic import semantic_graph, semantic_modalities
 from graphrec.models.histories import attach_histories, gather_histories
+from graphrec.models.item_features import feature_name, item_features
 from graphrec.models.pairwise import batch_nodes, pairwise_loss
 from graphrec.models.recommender import Recommender
-from graphrec.models.semantic_item_graph_config import SemanticItemGraphConfig, feature_name
+from graphrec.models.semantic_item_graph_config import SemanticItemGraphConfig
 
 
 class SemanticItemGraph(Recommender):
@@ -88,9 +89,8 @@ class SemanticItemGraph(Recommender):
         )
         self.projections = torch.nn.ModuleList()
         if config.propagated != 'id':
-            for name in self.modalities:
-                width = data[ITEM][feature_name(data, name)].size(1)
-                layers = (torch.nn.Linear(width, dim), torch.nn.Linear(dim, dim))
+            for x in self._inputs(data):
+                layers = (torch.nn.Linear(x.size(1), dim), torch.nn.Linear(dim, dim))
                 net = torch.nn.Sequential(layers[0], torch.nn.LeakyReLU(), layers[1])
                 self.projections.append(net.to(device))
         self.scorer: torch.nn.Module | None = None
@@ -121,7 +121,8 @@ class SemanticItemGraph(Recommender):
     def refresh(self, data: HeteroData) -> None:
         super().refresh(data)
         config = self.config
-        self.adjacency = normalized_adjacency(data)
+        depth = config.num_layers + 1
+        self._propagation = Polynomial(normalized_adjacency(data), [1 / depth] * depth)
         history = interaction_operator(data)
         user, item = (
             op.rowptr.diff().clamp(min=1).double().reciprocal() for op in (history, history.T)
@@ -144,7 +145,7 @@ class SemanticItemGraph(Recommender):
         shares = (1 - config.infusion, config.infusion)
         #: :math:`\tilde{\mathbf{S}}^m`, and the features that go with it.
         self.item_graphs: list[Sparse] = []
-        self.features: list[Tensor] = []
+        self.features = self._inputs(data) if self.projections else []
         for name in self.modalities:
             near = semantic_graph(
                 data, name, config.k, self_loops=config.self_loops, source=config.source
@@ -152,16 +153,22 @@ class SemanticItemGraph(Recommender):
             semantic = near.to_operator(weighted=config.weighted, symmetrise=config.symmetrise)
             graph = mix([semantic, self.collaborative], shares, empty_rows=config.empty_rows)
             self.item_graphs.append(graph)
-            if self.projections:
-                self.features.append(data[ITEM][feature_name(data, name)])
+
+    def _inputs(self, data: HeteroData) -> list[Tensor]:
+        missing = [name for name in self.modalities if feature_name(data, name) is None]
+        if missing:
+            raise GraphError(
+                f"'modalities' names {missing[0]!r}, which has no features to be propagated; give "
+                f"'x_{missing[0]}', or set 'propagated' to 'id'"
+            )
+        return list(item_features(data, self.modalities).values())
 
     def begin_epoch(self, generator: torch.Generator) -> None:
         self._generator = generator
 
     def behaviour(self) -> Tensor:
         r"""LightGCN's embeddings :math:`\mathbf{b}`, shape :math:`(U + I, d)`."""
-        layers = self.config.num_layers
-        return Polynomial(self.adjacency, [1 / (layers + 1)] * (layers + 1)) @ self.embedding
+        return self._propagation @ self.embedding
 
     def semantics(self, perturbed: bool = False) -> list[Tensor]:
         r"""The embeddings :math:`\mathbf{h}^m` of every modality, each :math:`(U + I, d)`.
@@ -255,9 +262,7 @@ class SemanticItemGraph(Recommender):
         without an embedding of its own is attached to the trained graph, gathers behaviour
         as LightGCN's does and the semantics of its items. Without items all scores are 0."""
         with torch.no_grad():
-            user = attach_histories(
-                histories, self.adjacency, self.embedding, self.num_users, self.config.num_layers
-            )
+            user = attach_histories(histories, self.embedding, self._propagation, self.num_users)
             if self.config.fusion != 'none':
                 scale = self._item_scale.to(user.dtype).unsqueeze(1)
                 views = [view[self.num_users :] * scale for view in self.semantics()]

@@ -9,7 +9,7 @@ import graphrec
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.models import LIRDRec
-from graphrec.models.item_features import cosine_transform, modality_weights
+from graphrec.models.item_features import cosine_transform
 from graphrec.models.lirdrec import PRESETS
 
 USERS, ITEMS = 6, 7
@@ -192,13 +192,6 @@ def test_item_graph(data):
     allowed = torch.tensor([0.1, 0.9, 1.0]) / 3
     assert torch.isclose(graph.weight[:, None], allowed, atol=1e-6).any(1).all()
     assert not torch.equal(dense, dense.t())
-
-
-def test_modality_weights():
-    assert modality_weights(['text', 'visual'], 0.2) == [0.8, 0.2]
-    assert modality_weights(['acoustic', 'image', 'text'], 0.2) == [0.4, 0.2, 0.4]
-    assert modality_weights(['visual'], 0.1) == [1.0]
-    assert modality_weights(['acoustic', 'text'], 0.1) == [0.5, 0.5]
 
 
 def test_rows_that_enter_have_three_unit_blocks(data):
