@@ -109,7 +109,6 @@ class BM3(Recommender):
         self.widths = [part.size(1) for part in x.values()]
         if not config.freeze_features:
             self.features = torch.nn.Parameter(torch.cat(list(x.values()), 1))
-        self._generator: torch.Generator | None = None
         self.reset_parameters()
         self.refresh(data)
 
@@ -142,9 +141,6 @@ class BM3(Recommender):
         if self.config.freeze_features:
             x = item_features(data, self.config.modalities)
             self.features = torch.cat(list(x.values()), 1)
-
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        self._generator = generator
 
     def embed(self) -> tuple[Tensor, Tensor]:
         r""":math:`\mathbf{Z}_U` :math:`(U, d)` and :math:`\mathbf{Z}_I` :math:`(I, d)`."""
@@ -183,9 +179,7 @@ class BM3(Recommender):
         z = z.detach()
         if not self.training or not self.config.dropout:
             return z
-        if self._generator is None:
-            self._generator = torch.Generator(z.device).manual_seed(self.config.seed)
-        keep = torch.rand(z.shape, generator=self._generator, device=z.device)
+        keep = torch.rand(z.shape, generator=self.noise_source(), device=z.device)
         return z * (keep >= self.config.dropout) / (1 - self.config.dropout)
 
     def rank_history(self, histories: list[Tensor]) -> Tensor:

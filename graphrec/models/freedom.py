@@ -99,14 +99,10 @@ class FREEDOM(MultimodalLightGCN):
         )
         self._neighbours = Polynomial(among_all, [0.0, 1.0])
 
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        self._generator = generator
-        if self.config.edge_dropout:
-            sizes = self.num_users, self.num_items
-            kept = drop_edges_by_degree(
-                self._edge_index, self.config.edge_dropout, sizes, generator
-            )
-            self._thinned = Polynomial(self._operator(kept), self._propagation.coefficients)
+    def thin(self, generator: torch.Generator) -> Tensor:
+        """The edges :math:`(2, E')` of an epoch, drawn by degree."""
+        sizes = self.num_users, self.num_items
+        return drop_edges_by_degree(self._edge_index, self.config.edge_dropout, sizes, generator)
 
     def forward(self) -> dict[str, Tensor]:
         z = super().forward()

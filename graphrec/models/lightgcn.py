@@ -121,9 +121,14 @@ class LightGCN(Recommender):
         self._thinned = self._propagation
 
     def begin_epoch(self, generator: torch.Generator) -> None:
+        super().begin_epoch(generator)
         if self.config.edge_dropout:
-            kept = drop_edges(self._edge_index, self.config.edge_dropout, generator)
+            kept = self.thin(generator)
             self._thinned = Polynomial(self._operator(kept), self._propagation.coefficients)
+
+    def thin(self, generator: torch.Generator) -> Tensor:
+        """The edges :math:`(2, E')` of an epoch, a uniform draw."""
+        return drop_edges(self._edge_index, self.config.edge_dropout, generator)
 
     @property
     def propagation(self) -> Polynomial:

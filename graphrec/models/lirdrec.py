@@ -221,6 +221,7 @@ class LIRDRec(Recommender):
         return BPRSampler(data, batch_size=batch_size, items=train_edges(data)[1].unique())
 
     def begin_epoch(self, generator: torch.Generator) -> None:
+        super().begin_epoch(generator)
         share, sizes = self.config.edge_dropout, (self.num_users, self.num_items)
         if share:
             kept = drop_edges_by_degree(self._edge_index, share, sizes, generator)

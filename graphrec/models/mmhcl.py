@@ -79,7 +79,6 @@ class MMHCL(Recommender):
         self.transforms = torch.nn.ModuleList(
             torch.nn.Linear(config.dim, config.dim, device=device) for _ in range(layers)
         )
-        self._generator: torch.Generator | None = None
         self.reset_parameters()
         self.refresh(data)
 
@@ -137,9 +136,6 @@ class MMHCL(Recommender):
             self.item_graph = item_hypergraph(
                 [semantic_graph(data, m, config.k, source=config.source) for m in names]
             )
-
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        self._generator = generator
 
     def make_sampler(self, data: HeteroData, batch_size: int) -> BPRSampler:
         """Users uniform, one of their items each, negatives of ``negatives_from``."""
@@ -201,7 +197,7 @@ class MMHCL(Recommender):
                 bf16=self.config.bf16_contrast,
             )
         anchors, candidates = (
-            torch.randperm(size, generator=self._random(), device=z.device)[:sample]
+            torch.randperm(size, generator=self.noise_source(), device=z.device)[:sample]
             for _ in range(2)
         )
         return info_nce(
@@ -246,14 +242,8 @@ class MMHCL(Recommender):
         share = self.config.ngcf_dropout
         if not self.training or not share:
             return x
-        drawn = torch.rand(x.shape, generator=self._random(), device=x.device)
+        drawn = torch.rand(x.shape, generator=self.noise_source(), device=x.device)
         return x * (drawn >= share) / (1 - share)
-
-    def _random(self) -> torch.Generator:
-        if self._generator is None:
-            device = self.embedding.device
-            self._generator = torch.Generator(device).manual_seed(self.config.seed)
-        return self._generator
 
     @classmethod
     def memory_hint(

@@ -59,7 +59,6 @@ class MultimodalLightGCN(LightGCN):
     config_class = MultimodalConfig
     config: MultimodalConfig
     projection: torch.nn.ModuleDict
-    _generator: torch.Generator | None
 
     def __init__(self, data: HeteroData, config: MultimodalConfig) -> None:
         super().__init__(data, config)
@@ -92,7 +91,6 @@ class MultimodalLightGCN(LightGCN):
 
     def refresh(self, data: HeteroData) -> None:
         super().refresh(data)
-        self._generator = None
         known = semantic_modalities(data)
         #: Names of the modalities, in the order of their weights.
         self.modalities = list(self.config.modalities or sorted(known, key=_visual_first))
@@ -156,17 +154,6 @@ class MultimodalLightGCN(LightGCN):
                 for name in self.featured
             }
         )
-
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        super().begin_epoch(generator)
-        self._generator = generator
-
-    def noise_source(self) -> torch.Generator:
-        """Where a step draws from: the epoch's generator, or one of the config's seed."""
-        if self._generator is None:
-            self._generator = torch.Generator(self.embedding.device)
-            self._generator.manual_seed(self.config.seed)
-        return self._generator
 
     def served(self) -> dict[str, Tensor]:
         """:meth:`forward` as serving sees it, without gradient."""

@@ -42,6 +42,7 @@ class Recommender(torch.nn.Module):
         self.num_items = num_items(data)
         self.ids: dict[str, np.ndarray] = {}
         self.training_digest: str | None = None
+        self._generator: torch.Generator | None = None
 
     @classmethod
     def from_graph(cls, data: HeteroData, **config: Any) -> Self:
@@ -81,6 +82,7 @@ class Recommender(torch.nn.Module):
         stands, which a saved model is checked against."""
         self.ids = {kind: node_ids(data, kind) for kind in (USER, ITEM)}
         self.training_digest = training_digest(data)
+        self._generator = None
 
     def forward(self) -> dict[str, Tensor]:
         """Final embeddings ``{'user': [U, d], 'item': [I, d]}``."""
@@ -97,7 +99,16 @@ class Recommender(torch.nn.Module):
 
     def begin_epoch(self, generator: torch.Generator) -> None:
         """Redraws what the method redraws every epoch (edge dropout, views). All
-        its randomness comes from :obj:`generator`."""
+        its randomness comes from :obj:`generator`, which steps draw from too, see
+        :meth:`noise_source`. A subclass calls this first."""
+        self._generator = generator
+
+    def noise_source(self) -> torch.Generator:
+        """Where a step draws from: the epoch's generator, or one of the config's seed."""
+        if self._generator is None:
+            device = next(self.parameters()).device
+            self._generator = torch.Generator(device).manual_seed(self.config.seed)
+        return self._generator
 
     def ranker(self) -> Ranker:
         """A function from user numbers :math:`(B)` to scores of all items
@@ -133,6 +144,7 @@ class Recommender(torch.nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Operators and index tensors are derived, not registered: move them along.
         super()._apply(fn, recurse)
+        self._generator = None  # On the device left behind.
         parameter = next(self.parameters(), None)
         if parameter is not None:
             for name, value in vars(self).items():

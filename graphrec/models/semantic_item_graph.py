@@ -99,7 +99,6 @@ class SemanticItemGraph(Recommender):
                 torch.nn.Linear(dim, dim), torch.nn.Tanh(), torch.nn.Linear(dim, 1, bias=False)
             ).to(device)
         self.perturb = config.perturbation()
-        self._generator: torch.Generator | None = None
         self.reset_parameters()
         self.refresh(data)
 
@@ -163,9 +162,6 @@ class SemanticItemGraph(Recommender):
             )
         return list(item_features(data, self.modalities).values())
 
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        self._generator = generator
-
     def behaviour(self) -> Tensor:
         r"""LightGCN's embeddings :math:`\mathbf{b}`, shape :math:`(U + I, d)`."""
         return self._propagation @ self.embedding
@@ -185,9 +181,9 @@ class SemanticItemGraph(Recommender):
                 x = own * x.sigmoid() if self.config.propagated == 'gated' else x
             for _ in range(self.config.semantic_layers):
                 x = graph @ x
-                x = self.perturb(x, self._random()) if perturbed else x
+                x = self.perturb(x, self.noise_source()) if perturbed else x
             user = self.gathering @ x
-            user = self.perturb(user, self._random()) if perturbed else user
+            user = self.perturb(user, self.noise_source()) if perturbed else user
             views.append(torch.cat([user, x]))
         return views
 
@@ -253,7 +249,7 @@ class SemanticItemGraph(Recommender):
             for rows in groups:
                 one, two = first[rows], second[rows]
                 if config.perturb_at != 'layer':
-                    one, two = (self.perturb(table, self._random()) for table in (one, two))
+                    one, two = (self.perturb(table, self.noise_source()) for table in (one, two))
                 total = total + info_nce(one, two, temperature=config.perturb_temperature)
         return total
 
@@ -272,18 +268,11 @@ class SemanticItemGraph(Recommender):
                 )
             return user @ self.forward()['item'].t()
 
-    def _random(self) -> torch.Generator:
-        if self._generator is None:
-            device = self.embedding.device
-            self._generator = torch.Generator(device).manual_seed(self.config.seed)
-        return self._generator
-
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
         device = self.embedding.device
         self.item_graphs = [graph.to(device) for graph in self.item_graphs]
         self.features = [feature.to(device) for feature in self.features]
-        self._generator = None
         return self
 
     @classmethod
