@@ -3,7 +3,6 @@ import copy
 import pytest
 import torch
 from torch.nn import functional as F
-from torch_geometric.data import HeteroData
 
 import graphrec
 from graphrec.errors import GraphError
@@ -18,16 +17,10 @@ SMALL = {'dim': 4, 'hidden': 6, 'k': 3, 'attention_hidden': 5}
 
 
 @pytest.fixture
-def data():
-    data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
-    generator = torch.Generator().manual_seed(3)
-    dense = torch.rand(USERS, ITEMS, generator=generator) < 0.4
-    dense[5] = dense[:, 6] = False  # An isolated user and an isolated item.
-    data['user', 'interacts', 'item'].edge_index = dense.nonzero().t().contiguous()
-    data['item'].x_visual = torch.randn(ITEMS, 5, generator=generator)
-    data['item'].x_text = torch.randn(ITEMS, 3, generator=generator)
-    return data
+def data(make_graph):
+    return make_graph(
+        USERS, ITEMS, 0.4, lone_user=5, lone_item=6, features={'visual': 5, 'text': 3}
+    )
 
 
 @pytest.fixture
@@ -137,25 +130,9 @@ def test_loss_and_gradients_equal_the_equation(data, num_negatives):
         torch.testing.assert_close(grad, other, atol=1e-6, rtol=1e-5, msg=name)
 
 
-def test_gradcheck(data, batch):
+def test_gradcheck(data, batch, gradcheck):
     model = build(data, dim=2, hidden=3, num_layers=1, reg=0.1).double().eval()
-    names = [name for name, _ in model.named_parameters()]
-
-    def loss(*values):
-        state = {f'model.{name}': value for name, value in zip(names, values, strict=True)}
-        return torch.func.functional_call(Wrapped(model), state, (batch,))
-
-    values = [p.detach().clone().requires_grad_() for p in model.parameters()]
-    assert torch.autograd.gradcheck(loss, values)
-
-
-class Wrapped(torch.nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch):
-        return self.model.loss(batch)
+    assert gradcheck(model, batch)
 
 
 def test_one_dimensional_transform_is_a_rotation():
