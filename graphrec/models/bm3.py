@@ -1,7 +1,6 @@
 """BM3: users, items and features predict each other's perturbed embeddings."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,13 +16,6 @@ from graphrec.models.histories import attach_histories
 from graphrec.models.item_features import check_modalities, item_features
 from graphrec.models.recommender import Recommender
 from graphrec.models.seeded_init import fan_in_, xavier_
-
-#: The best settings of MMRec's grid search, which selected on test data.
-PRESETS: dict[str, dict[str, Any]] = {
-    'baby': {'num_layers': 1, 'dropout': 0.5, 'reg': 0.1},
-    'sports': {'num_layers': 1, 'dropout': 0.5, 'reg': 0.01},
-    'electronics': {'num_layers': 2, 'dropout': 0.3, 'reg': 0.1},
-}
 
 
 @dataclass(frozen=True)
@@ -111,14 +103,6 @@ class BM3(Recommender):
             self.features = torch.nn.Parameter(torch.cat(list(x.values()), 1))
         self.reset_parameters()
         self.refresh(data)
-
-    @classmethod
-    def preset(cls, name: str) -> dict[str, Any]:
-        """Settings for a data set, ``BM3.from_graph(data, **BM3.preset('sports'))``; see
-        :data:`PRESETS`."""
-        if name not in PRESETS:
-            raise GraphError(f'there is no preset {name!r}; there are {list(PRESETS)}')
-        return dict(PRESETS[name])
 
     def reset_parameters(self) -> None:
         """Draws all tables by Xavier's rule, seeded by the config. Trained features stay as

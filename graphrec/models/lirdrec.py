@@ -1,7 +1,7 @@
 """LIRDRec: items made of nothing but their features, passed over two graphs."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,15 +28,6 @@ from graphrec.models.item_features import (
 from graphrec.models.progressive_copy import COPIES, ProgressiveCopy
 from graphrec.models.recommender import Recommender
 from graphrec.models.seeded_init import fan_in_, xavier_
-
-_RERUN = {'num_layers': 2, 'visual_weight': 0.1, 'reg': 1e-4, 'attention_weight': 0.9}
-
-#: Best settings per data set are not published. These are the ones, the same for all, with
-#: which an independent rerun reproduced the results on Baby, Sports and Electronics, and
-#: fell 4 to 5 % short on Clothing and MicroLens.
-PRESETS: dict[str, dict[str, Any]] = {
-    name: dict(_RERUN) for name in ('baby', 'sports', 'clothing', 'electronics', 'microlens')
-}
 
 
 @dataclass(frozen=True)
@@ -169,14 +160,6 @@ class LIRDRec(Recommender):
         ).to(device)
         self.reset_parameters()
         self.refresh(data)
-
-    @classmethod
-    def preset(cls, name: str) -> dict[str, Any]:
-        """Settings for a data set, ``LIRDRec.from_graph(data, **LIRDRec.preset('sports'))``;
-        see :data:`PRESETS`."""
-        if name not in PRESETS:
-            raise GraphError(f'there is no preset {name!r}; there are {list(PRESETS)}')
-        return dict(PRESETS[name])
 
     def reset_parameters(self) -> None:
         """Draws user tables (Xavier's normal) and layers (torch's own) by the config's seed."""

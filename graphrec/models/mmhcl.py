@@ -1,7 +1,5 @@
 """MMHCL: contrast with user and item hypergraphs."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,7 +20,7 @@ from graphrec.graphs.sampling import BPRBatch, BPRSampler
 from graphrec.graphs.schema import train_edges
 from graphrec.graphs.semantic import semantic_graph, semantic_modalities
 from graphrec.models.histories import attach_histories, gather_histories
-from graphrec.models.mmhcl_config import PRESETS, MMHCLConfig
+from graphrec.models.mmhcl_config import MMHCLConfig
 from graphrec.models.pairwise import batch_nodes, pairwise_loss
 from graphrec.models.recommender import Recommender
 
@@ -81,15 +79,6 @@ class MMHCL(Recommender):
         )
         self.reset_parameters()
         self.refresh(data)
-
-    @classmethod
-    def preset(cls, name: str) -> dict[str, Any]:
-        """Settings of the official log of a data set, for :meth:`from_graph`:
-        ``MMHCL.from_graph(data, **MMHCL.preset('sports'))``; see
-        :data:`~graphrec.models.mmhcl_config.PRESETS`."""
-        if name not in PRESETS:
-            raise GraphError(f"there is no preset '{name}'; there are {list(PRESETS)}")
-        return dict(PRESETS[name])
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws all parameters anew, from the config's seed unless given a generator."""

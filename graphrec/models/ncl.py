@@ -20,9 +20,7 @@ from graphrec.models.lightgcn import LightGCN, LightGCNConfig
 @dataclass(frozen=True)
 class NCLConfig(LightGCNConfig):
     r"""Hyper-parameters of :class:`NCL`, with the official ones for Yelp. Weights go with sums
-    over the batch. Others (:math:`\tau`, :math:`\lambda_s`, :math:`\lambda_p`, :math:`\alpha`,
-    :math:`K`): MovieLens-1M 0.1, 1e-7, 8e-8, 1, 1000; Gowalla 0.05, 1e-6, 5e-8, 0.5, 10;
-    Amazon-Book 0.05, 1e-6, 1e-7, 0.8, 2000; Alibaba 0.05, 1e-9, 1e-10, 1.5, 10000.
+    over the batch. Others are presets (:mod:`graphrec.models.presets`).
 
     Attributes:
         hops: :math:`k`; structural neighbours are :math:`2k` steps away.

@@ -15,6 +15,7 @@ from graphrec.errors import GraphError
 from graphrec.graphs.operators import Operator
 from graphrec.graphs.sampling import BPRSampler
 from graphrec.graphs.schema import ITEM, USER, node_ids, num_items, num_users, training_digest
+from graphrec.models.presets import PRESETS, Preset
 
 Ranker = Callable[[Tensor], Tensor]
 
@@ -63,6 +64,31 @@ class Recommender(torch.nn.Module):
             if field.name in config:
                 config[field.name] = _checked(field, config[field.name])
         return cls(data, cls.config_class(**config))
+
+    @classmethod
+    def preset(cls, name: str) -> dict[str, Any]:
+        """Published settings for a data set, for :meth:`from_graph`; see
+        :mod:`graphrec.models.presets`.
+
+        Raises:
+            GraphError: If there are none of that name.
+        """
+        return dict(cls._preset(name).settings)
+
+    @classmethod
+    def fit_preset(cls, name: str) -> dict[str, Any]:
+        """How :meth:`preset` is trained, for :func:`graphrec.fit`."""
+        return dict(cls._preset(name).fit)
+
+    @classmethod
+    def _preset(cls, name: str) -> Preset:
+        known = PRESETS.get(cls.__name__, {})
+        if name not in known:
+            raise GraphError(
+                f'{cls.__name__} has no preset {name!r}; '
+                + (f'there are {list(known)}' if known else 'it has none, only its defaults')
+            )
+        return known[name]
 
     @property
     def is_trainable(self) -> bool:

@@ -6,7 +6,6 @@ import torch
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.models import BM3
-from graphrec.models.bm3 import PRESETS
 
 USERS, ITEMS = 6, 7
 ALL = torch.arange(USERS)
@@ -245,16 +244,6 @@ def test_state_dict_round_trip_and_seed(data):
     assert not torch.equal(first.score(ALL), other.score(ALL))
     other.load_state_dict(first.state_dict())
     assert torch.equal(first.score(ALL), other.score(ALL))
-
-
-def test_presets_build(data):
-    for name in PRESETS:
-        config = BM3.from_graph(data, **BM3.preset(name)).config
-        assert (config.num_layers, config.dropout, config.reg) == tuple(PRESETS[name].values())
-    BM3.preset('baby')['reg'] = 7  # A copy.
-    assert BM3.preset('baby')['reg'] == 0.1
-    with pytest.raises(GraphError, match='baby'):
-        BM3.preset('moon')
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.models import LIRDRec
 from graphrec.models.item_features import cosine_transform
-from graphrec.models.lirdrec import PRESETS
 
 USERS, ITEMS = 6, 7
 ALL = torch.arange(USERS)
@@ -452,16 +451,6 @@ def test_state_dict_round_trip_and_seed(data, batch):
     other.load_state_dict(first.state_dict())
     assert torch.equal(first.score(ALL), other.score(ALL))
     assert 'features' not in first.state_dict()
-
-
-def test_presets_build(data):
-    for name in PRESETS:
-        model = build(data, **LIRDRec.preset(name))
-        assert (model.config.num_layers, model.config.reg) == (2, 1e-4)
-    LIRDRec.preset('baby')['reg'] = 7  # A copy.
-    assert LIRDRec.preset('baby')['reg'] == 1e-4
-    with pytest.raises(GraphError, match='baby'):
-        LIRDRec.preset('moon')
 
 
 @pytest.mark.parametrize(

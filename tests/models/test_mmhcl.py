@@ -361,15 +361,7 @@ def test_ngcf_drops_messages_in_training_only(data):
     assert torch.equal(model()['user'], model()['user'])
 
 
-def test_presets_and_seed(data):
-    assert MMHCL.preset('sports')['user_layers'] == 2
-    assert MMHCL.preset('clothing')['k'] == 10
-    default = MMHCL.config_class()
-    assert MMHCL.config_class(**MMHCL.preset('tiktok')) == default
-    MMHCL.preset('sports')['reg'] = 5.0
-    assert MMHCL.preset('sports')['reg'] == 1e-5
-    with pytest.raises(GraphError, match="'beauty'"):
-        MMHCL.preset('beauty')
+def test_seed(data):
     first, same, other = (MMHCL.from_graph(data, **settings(seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(first()['item'], same()['item'])
     assert not torch.equal(first()['item'], other()['item'])
