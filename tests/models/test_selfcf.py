@@ -43,6 +43,16 @@ def test_loss_is_the_equation_and_no_gradient_reaches_targets(data, batch):
     )
 
 
+def test_identical_views_have_the_least_loss(data, batch):
+    """Without dropout, an online network that is its target: both cosines are 1."""
+    model = build(data, dropout=0.0, reg=0.0)
+    with torch.no_grad():
+        model.embedding.fill_(1.0)
+        model.predictor.weight.copy_(torch.eye(4))
+        model.predictor.bias.zero_()
+    torch.testing.assert_close(model.loss(batch), torch.tensor(-1.0))
+
+
 def test_history_is_the_last_visit(data, batch):
     model = build(data, 'he', momentum=0.3, reg=0.0).double().train()
     first = model.last.clone()
