@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from graphrec import demo as demonstration
 from graphrec import job, runs, saved_run
@@ -152,6 +153,7 @@ def describe(
 @click.option('--lr', type=float, default=1e-3, show_default=True, help='Learning rate.')
 @click.option('--dim', type=int, help='Size of the embeddings; default of the model.')
 @click.option('--num-layers', type=int, help='Layers; default of the model.')
+@click.option('--preset', help='Published settings by data set; what is given wins.')
 @click.option('--set', 'pairs', multiple=True, metavar='KEY=VALUE', help='Any model setting.')
 @click.option('--metric', help='Validation metric; default recall at the largest --k.')
 @click.option('--patience', type=int, default=10, show_default=True, help='Evaluations to wait.')
@@ -161,7 +163,13 @@ def describe(
 @k_option
 @common_options
 def train(
-    source: str, out: Path | None, how: str | None, seed: int, output: Output, **given: Any
+    source: str,
+    out: Path | None,
+    preset: str | None,
+    how: str | None,
+    seed: int,
+    output: Output,
+    **given: Any,
 ) -> None:
     """Train a model on DATA, judge it and save it.
 
@@ -175,7 +183,11 @@ def train(
     out = out or Path('runs', f'{Path(source).resolve().name}-{name}')
     short = {'dim': given.pop('dim'), 'num_layers': given.pop('num_layers')}
     pairs = [f'{key}={value}' for key, value in short.items() if value is not None] + pairs
-    settings = parse_settings(runs.model_class(name).config_class, pairs)
+    kind = runs.model_class(name)
+    settings = parse_settings(kind.config_class, pairs)
+    if preset is not None:
+        settings = {**kind.preset(preset), **settings}
+        given |= {key: value for key, value in kind.fit_preset(preset).items() if _is_open(key)}
     load = parse_settings(runs.LoadOptions, given.pop('load'))
     result = job.train(
         source,
@@ -195,6 +207,12 @@ def train(
     output.line(f'Saved: {out}')
     output.line(f'Next:  {runnable(result.next_command)}')
     output.finish(result.to_dict())
+
+
+def _is_open(name: str) -> bool:
+    """Whether an option of the running command was left at its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source in (None, ParameterSource.DEFAULT)
 
 
 @main.command()

@@ -91,7 +91,7 @@ CARDS: dict[str, Card] = {
         'local graphs and global hyperedges',
     ),
     'lirdrec': Card(
-        ('user-item', 'item-item', 'co-occurrence', 'features'),
+        _SEMANTIC,
         2025,
         'Zhou et al., arXiv:2505.04960',
         'items from features alone',

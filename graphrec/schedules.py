@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import (
 
 from graphrec.errors import GraphError
 
-Schedule = str | Callable[[Optimizer], LRScheduler] | None
+Schedule = str | float | Callable[[Optimizer], LRScheduler] | None
 
 EXPONENTIAL_FACTOR = 0.98
 
@@ -25,10 +25,12 @@ def make_schedule(schedule: Schedule, optimizer: Optimizer, epochs: int) -> LRSc
     - ``'cosine'``: :math:`\eta_0 (1 + \cos(\pi e / T)) / 2` (`"SGDR"
       <https://arxiv.org/abs/1608.03983>`_, Eq. 5, without restarts);
     - ``'exponential'``: :math:`\eta_0 \, 0.98^e`;
+    - a number :math:`\gamma \in (0, 1]`: :math:`\eta_0 \, \gamma^e`;
     - a function from the optimiser to a :class:`torch.optim.lr_scheduler.LRScheduler`.
 
     Raises:
-        GraphError: If the name is unknown, or the function gives something else.
+        GraphError: If the name is unknown, the number out of range, or the function gives
+            something else.
     """
     if schedule is None:
         return None
@@ -36,10 +38,12 @@ def make_schedule(schedule: Schedule, optimizer: Optimizer, epochs: int) -> LRSc
         return CosineAnnealingLR(optimizer, T_max=epochs)
     if schedule == 'exponential':
         return ExponentialLR(optimizer, gamma=EXPONENTIAL_FACTOR)
+    if isinstance(schedule, float | int) and 0 < schedule <= 1:
+        return ExponentialLR(optimizer, gamma=float(schedule))
     if not callable(schedule):
         raise GraphError(
-            "'schedule' must be None, 'cosine', 'exponential' or a function from the optimiser "
-            f'to a torch scheduler (got {schedule!r})'
+            "'schedule' must be None, 'cosine', 'exponential', a factor in (0, 1] or a function "
+            f'from the optimiser to a torch scheduler (got {schedule!r})'
         )
     made = schedule(optimizer)
     if not isinstance(made, LRScheduler) or isinstance(made, ReduceLROnPlateau):

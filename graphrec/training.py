@@ -90,7 +90,7 @@ def fit(
         optimizer: Function from the parameters to a torch optimiser, with its own
             learning rate; by default fused Adam with :obj:`lr`, or lazy Adam for a model
             with sparse gradients.
-        schedule: :obj:`None`, ``'cosine'``, ``'exponential'`` or a function, see
+        schedule: :obj:`None`, ``'cosine'``, ``'exponential'``, a factor or a function, see
             :func:`graphrec.schedules.make_schedule`.
         sampler: Replaces ``model.make_sampler(data, batch_size)``.
         checkpoint: Folder of the checkpoint.

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 import graphrec
-from graphrec import models, runs
+from graphrec import job, models, runs
 from graphrec.cli import main
 from graphrec.command import runnable
 from graphrec.datasets import planted, write_folder
@@ -127,6 +127,23 @@ def test_json_output_is_json_alone_and_progress_goes_to_stderr(folder, tmp_path)
     words = ['train', folder, '--model', 'mf', '--out', tmp_path / 'm', *TRAIN]
     assert 'batch' not in run(*words).stdout
     assert run(*words, '--json').stderr == ''
+
+
+def test_train_takes_a_preset_and_what_is_given_wins(folder, tmp_path, monkeypatch):
+    seen = {}
+
+    def fit_once(model, data, **options):
+        seen.update(options)
+        return graphrec.fit(model, data, **{**options, 'epochs': 1})
+
+    monkeypatch.setattr(job, 'fit', fit_once)
+    words = ['--model', 'sgl', '--preset', 'ifashion', '--dim', 4, '--lr', 0.5, '--set', 'reg=0.1']
+    run('train', folder, '--out', tmp_path / 'model', *words)
+    config = json.loads((tmp_path / 'model' / 'model.json').read_text('utf-8'))['config']
+    assert (config['strength'], config['temperature'], config['reg']) == (0.4, 0.5, 0.1)
+    assert (seen['lr'], seen['batch_size'], seen['patience']) == (0.5, 2048, 10)
+    error = run('train', folder, '--model', 'sgl', '--preset', 'moon', code=2).stderr
+    assert "no preset 'moon'; there are ['yelp2018'" in error
 
 
 def test_same_seed_same_numbers(folder, tmp_path, trained):

@@ -9,6 +9,7 @@ from graphrec.contrastive.cosine_contrastive import cosine_contrastive
 from graphrec.contrastive.decorrelation import decorrelation
 from graphrec.contrastive.degree_edge_drop import DegreeEdgeDrop, drop_edges_by_degree
 from graphrec.contrastive.edge_drop import EdgeDrop, drop_edges
+from graphrec.contrastive.edge_view import EdgeView
 from graphrec.contrastive.embedding_perturbation import EmbeddingPerturbation
 from graphrec.contrastive.feature_mask import FeatureMask, mask_features
 from graphrec.contrastive.hypergraph_view import HypergraphView
@@ -28,6 +29,7 @@ __all__ = [
     'Bipartite',
     'DegreeEdgeDrop',
     'EdgeDrop',
+    'EdgeView',
     'EmbeddingPerturbation',
     'FeatureMask',
     'HypergraphView',

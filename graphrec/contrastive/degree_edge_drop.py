@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
-from torch_geometric.transforms import BaseTransform
 
-from graphrec.contrastive.view import Bipartite, View, check_share, num_kept
+from graphrec.contrastive.edge_view import EdgeView
+from graphrec.contrastive.view import num_kept
 from graphrec.graphs.schema import INTERACTS, EdgeType
 
 
@@ -35,21 +34,13 @@ def _kept(
     return waiting.argsort()[: num_kept(rate.numel(), p)].sort().values
 
 
-class DegreeEdgeDrop(View, BaseTransform):
+class DegreeEdgeDrop(EdgeView):
     r"""Drops a share :math:`p` of the edges, rather those between popular nodes: an edge is
     drawn to stay with probability :math:`\propto 1 / \sqrt{d_u d_i}`. The *degree-sensitive
     edge pruning* of `"A Tale of Two Graphs: Freezing and Denoising Graph Structures for
     Multimodal Recommendation" <https://arxiv.org/abs/2211.06924>`_ (FREEDOM, Eq. 9). Degrees
-    are counted on the edges given, and anew on those left.
-
-    Args:
-        p: Share to drop, in :math:`[0, 1)` (FREEDOM: 0.8 or 0.9).
-        edge_type: The edge type to thin out.
-        rev_edge_type: Its reverse, stored in the same order.
-        generator: Source of randomness, on the device of the data.
-
-    Raises:
-        GraphError: If :obj:`p` lies outside its range.
+    are counted on the edges given, and anew on those left. Arguments are those of
+    :class:`~graphrec.contrastive.EdgeView` (FREEDOM: :obj:`p` 0.8 or 0.9).
     """
 
     def __init__(
@@ -59,20 +50,9 @@ class DegreeEdgeDrop(View, BaseTransform):
         rev_edge_type: EdgeType | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
-        check_share('p', p)
-        self.p = p
-        self.edge_types = [t for t in (edge_type, rev_edge_type) if t is not None]
-        self.generator = torch.Generator() if generator is None else generator
+        super().__init__(p, edge_type, rev_edge_type, generator)
 
-    def forward(self, data: HeteroData) -> HeteroData:
-        source, _, destination = self.edge_types[0]
-        sizes = int(data[source].num_nodes), int(data[destination].num_nodes)
-        keep = _kept(data[self.edge_types[0]].edge_index, self.p, sizes, self.generator)
-        return data.edge_subgraph(dict.fromkeys(self.edge_types, keep))
-
-    def edges(self, graph: Bipartite, num_layers: int, generator: torch.Generator) -> list[Tensor]:
-        sizes = graph.num_users, graph.num_items
-        return [drop_edges_by_degree(graph.edge_index, self.p, sizes, generator)]
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(p={self.p})'
+    def kept(
+        self, edge_index: Tensor, sizes: tuple[int, int], generator: torch.Generator
+    ) -> Tensor:
+        return _kept(edge_index, self.p, sizes, generator)

@@ -2,11 +2,9 @@
 
 import torch
 from torch import Tensor
-from torch_geometric.data import HeteroData
-from torch_geometric.transforms import BaseTransform
 
-from graphrec.contrastive.view import Bipartite, View, check_share, num_kept
-from graphrec.graphs.schema import INTERACTS, EdgeType
+from graphrec.contrastive.edge_view import EdgeView
+from graphrec.contrastive.view import num_kept
 
 
 def drop_nodes(
@@ -37,43 +35,15 @@ def _kept(
     return keep
 
 
-class NodeDrop(View, BaseTransform):
+class NodeDrop(EdgeView):
     r"""Drops a share :math:`p` of the users and of the items with all their edges: the *node
     dropout* view of `"Self-supervised Graph Learning for Recommendation"
     <https://arxiv.org/abs/2010.10783>`_ (SGL). Dropped nodes keep their numbers and, without
-    edges, only what they bring themselves.
-
-    Args:
-        p: Share to drop of each side, in :math:`[0, 1)`; 0 leaves the graph as it is.
-        edge_type: The edge type to thin out.
-        rev_edge_type: Its reverse, stored in the same order.
-        generator: Source of randomness, on the device of the data.
-
-    Raises:
-        GraphError: If :obj:`p` lies outside its range.
+    edges, only what they bring themselves. Arguments are those of
+    :class:`~graphrec.contrastive.EdgeView`, with :obj:`p` the share of each side.
     """
 
-    def __init__(
-        self,
-        p: float,
-        edge_type: EdgeType = INTERACTS,
-        rev_edge_type: EdgeType | None = None,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        check_share('p', p)
-        self.p = p
-        self.edge_types = [t for t in (edge_type, rev_edge_type) if t is not None]
-        self.generator = torch.Generator() if generator is None else generator
-
-    def forward(self, data: HeteroData) -> HeteroData:
-        source, _, destination = self.edge_types[0]
-        sizes = int(data[source].num_nodes), int(data[destination].num_nodes)
-        keep = _kept(data[self.edge_types[0]].edge_index, self.p, sizes, self.generator)
-        return data.edge_subgraph(dict.fromkeys(self.edge_types, keep))
-
-    def edges(self, graph: Bipartite, num_layers: int, generator: torch.Generator) -> list[Tensor]:
-        sizes = graph.num_users, graph.num_items
-        return [drop_nodes(graph.edge_index, self.p, sizes, generator)]
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(p={self.p})'
+    def kept(
+        self, edge_index: Tensor, sizes: tuple[int, int], generator: torch.Generator
+    ) -> Tensor:
+        return _kept(edge_index, self.p, sizes, generator)

@@ -1,7 +1,6 @@
 """BM3: users, items and features predict each other's perturbed embeddings."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,21 +12,10 @@ from graphrec.errors import GraphError
 from graphrec.graphs.operators import Polynomial, bipartite_adjacency
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.schema import train_edges
-from graphrec.models.item_features import (
-    check_modalities,
-    fan_in_,
-    history_vectors,
-    item_features,
-    xavier_,
-)
+from graphrec.models.histories import attach_histories
+from graphrec.models.item_features import check_modalities, item_features
 from graphrec.models.recommender import Recommender
-
-#: The best settings of MMRec's grid search, which selected on test data.
-PRESETS: dict[str, dict[str, Any]] = {
-    'baby': {'num_layers': 1, 'dropout': 0.5, 'reg': 0.1},
-    'sports': {'num_layers': 1, 'dropout': 0.5, 'reg': 0.01},
-    'electronics': {'num_layers': 2, 'dropout': 0.3, 'reg': 0.1},
-}
+from graphrec.models.seeded_init import fan_in_, xavier_
 
 
 @dataclass(frozen=True)
@@ -113,17 +101,8 @@ class BM3(Recommender):
         self.widths = [part.size(1) for part in x.values()]
         if not config.freeze_features:
             self.features = torch.nn.Parameter(torch.cat(list(x.values()), 1))
-        self._generator: torch.Generator | None = None
         self.reset_parameters()
         self.refresh(data)
-
-    @classmethod
-    def preset(cls, name: str) -> dict[str, Any]:
-        """Settings for a data set, ``BM3.from_graph(data, **BM3.preset('sports'))``; see
-        :data:`PRESETS`."""
-        if name not in PRESETS:
-            raise GraphError(f'there is no preset {name!r}; there are {list(PRESETS)}')
-        return dict(PRESETS[name])
 
     def reset_parameters(self) -> None:
         """Draws all tables by Xavier's rule, seeded by the config. Trained features stay as
@@ -146,9 +125,6 @@ class BM3(Recommender):
         if self.config.freeze_features:
             x = item_features(data, self.config.modalities)
             self.features = torch.cat(list(x.values()), 1)
-
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        self._generator = generator
 
     def embed(self) -> tuple[Tensor, Tensor]:
         r""":math:`\mathbf{Z}_U` :math:`(U, d)` and :math:`\mathbf{Z}_I` :math:`(I, d)`."""
@@ -187,17 +163,15 @@ class BM3(Recommender):
         z = z.detach()
         if not self.training or not self.config.dropout:
             return z
-        if self._generator is None:
-            self._generator = torch.Generator(z.device).manual_seed(self.config.seed)
-        keep = torch.rand(z.shape, generator=self._generator, device=z.device)
+        keep = torch.rand(z.shape, generator=self.noise_source(), device=z.device)
         return z * (keep >= self.config.dropout) / (1 - self.config.dropout)
 
     def rank_history(self, histories: list[Tensor]) -> Tensor:
         r"""Scores :math:`(n, I)` of people outside the graph by
-        :func:`~graphrec.models.item_features.history_vectors`, their node attached to the
+        :func:`~graphrec.models.histories.attach_histories`, their node attached to the
         trained graph with :math:`\mathbf{e}_u = \mathbf{0}`."""
         with torch.no_grad():
-            user = history_vectors(histories, self.embedding, self._propagation, self.num_users)
+            user = attach_histories(histories, self.embedding, self._propagation, self.num_users)
             return self.predictor(user) @ self.forward()['item'].t()
 
     @classmethod

@@ -41,16 +41,11 @@ class BootstrapLightGCN(LightGCN):
     def __init__(self, data: HeteroData, config: LightGCNConfig) -> None:
         super().__init__(data, config)
         self.predictor = Predictor(config.dim, config.seed).to(self.embedding.device)
-        self._generator: torch.Generator | None = None
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         super().reset_parameters(generator)
         if hasattr(self, 'predictor'):
             self.predictor.reset_parameters()
-
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        super().begin_epoch(generator)
-        self._generator = generator
 
     def forward(self) -> dict[str, Tensor]:
         z = super().forward()
@@ -62,16 +57,9 @@ class BootstrapLightGCN(LightGCN):
 
     def rank_history(self, histories: list[Tensor]) -> Tensor:
         """LightGCN's vectors of people outside the graph, with this score."""
-        user = self._history_vectors(histories, self.propagate_layers())
+        user = self._history_vectors(histories)
         with torch.no_grad():
             training = self.training
             item = self.eval().forward()['item']
             self.train(training)
             return torch.cat([self.predictor(user), user], 1) @ item.t()
-
-    def _draws(self) -> torch.Generator:
-        """The generator of the epoch, or outside of training a seeded one."""
-        if self._generator is None:
-            seed = self.config.seed
-            self._generator = torch.Generator(self.embedding.device).manual_seed(seed)
-        return self._generator

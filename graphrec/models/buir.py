@@ -114,7 +114,7 @@ class BUIR(BootstrapLightGCN):
             return self.adjacency
         if self._dropper is None or self._dropper.adjacency is not self.adjacency:
             self._dropper = RescaledEdgeDrop(self.adjacency, self.num_users)
-        generator = self._draws()
+        generator = self.noise_source()
         share = torch.rand((), generator=generator, device=generator.device)
         return self._dropper(float(share) * self.config.max_dropout, generator)
 

@@ -40,7 +40,6 @@ class ContrastiveLightGCN(LightGCN):
     config_class = ContrastiveLightGCNConfig
     config: ContrastiveLightGCNConfig
     _drawn: list[list[Operator]]
-    _generator: torch.Generator | None
 
     def __init__(self, data: HeteroData, config: ContrastiveLightGCNConfig) -> None:
         super().__init__(data, config)
@@ -56,14 +55,12 @@ class ContrastiveLightGCN(LightGCN):
 
     def refresh(self, data: HeteroData) -> None:
         super().refresh(data)
-        self._forget_draws()
+        self._drawn = []
 
     def begin_epoch(self, generator: torch.Generator) -> None:
         super().begin_epoch(generator)
-        if self.config.contrast_weight:
-            self._generator = generator
-            if self.view.fresh:
-                self._drawn = self._draw(generator)
+        if self.config.contrast_weight and self.view.fresh:
+            self._drawn = self._draw(generator)
 
     def loss(self, batch: BPRBatch) -> Tensor:
         weight = self.config.contrast_weight
@@ -129,7 +126,8 @@ class ContrastiveLightGCN(LightGCN):
     ) -> tuple[Tensor, Tensor]:
         """Both sides :math:`(N, d)`, or their rows :obj:`index`."""
         if not self._drawn:
-            self._drawn = self._draw(self._seeded())
+            generator = torch.Generator(self.embedding.device).manual_seed(self.config.seed)
+            self._drawn = self._draw(generator)
         first = self._pass(self._drawn[0], main, index)
         if self.config.against == 'view':
             return first, self._pass(self._drawn[1], None, index)
@@ -146,10 +144,8 @@ class ContrastiveLightGCN(LightGCN):
             if index is None:
                 return propagation @ self.embedding
             return gather_rows(propagation, self.embedding, index)[0]
-        if self._generator is None:
-            self._generator = self._seeded()
         layers = propagate(
-            self.view, operators, self.embedding, self.config.num_layers, self._generator, main
+            self.view, operators, self.embedding, self.config.num_layers, self.noise_source(), main
         )
         z = readout(layers, weights)
         return z if index is None else z[index]
@@ -174,16 +170,9 @@ class ContrastiveLightGCN(LightGCN):
             drawn.append(operators)
         return drawn
 
-    def _seeded(self) -> torch.Generator:
-        return torch.Generator(self.embedding.device).manual_seed(self.config.seed)
-
-    def _forget_draws(self) -> None:
-        self._drawn = []
-        self._generator = None
-
     def _apply(self, fn, recurse: bool = True) -> Self:  # type: ignore[no-untyped-def]
         super()._apply(fn, recurse)
-        self._forget_draws()
+        self._drawn = []
         return self
 
     @classmethod

@@ -14,8 +14,8 @@ from graphrec.models.lightgcn import LightGCN, LightGCNConfig, gather_rows
 @dataclass(frozen=True)
 class DirectAUConfig(LightGCNConfig):
     r"""Hyper-parameters of :class:`DirectAU`, with those for LightGCN on Yelp2018. The
-    authors' for matrix factorisation (``num_layers=0``): Beauty ``gamma=0.5`` with batches of
-    256, Gowalla ``gamma=5`` and Yelp ``gamma=1`` with batches of 1024.
+    authors' for matrix factorisation (``num_layers=0``) are presets
+    (:mod:`graphrec.models.presets`).
 
     Attributes:
         reg: Weight of half the squared norm of all embeddings, which is what weight decay in

@@ -12,8 +12,9 @@ from graphrec.graphs.mixing import mix
 from graphrec.graphs.operators import Polynomial, Sparse
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.semantic import semantic_graph
+from graphrec.models.item_features import visual_weights
 from graphrec.models.lightgcn import gather_rows
-from graphrec.models.multimodal import MultimodalConfig, MultimodalLightGCN, visual_weights
+from graphrec.models.multimodal import MultimodalConfig, MultimodalLightGCN
 from graphrec.models.pairwise import pairwise_loss
 
 
@@ -98,14 +99,10 @@ class FREEDOM(MultimodalLightGCN):
         )
         self._neighbours = Polynomial(among_all, [0.0, 1.0])
 
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        self._generator = generator
-        if self.config.edge_dropout:
-            sizes = self.num_users, self.num_items
-            kept = drop_edges_by_degree(
-                self._edge_index, self.config.edge_dropout, sizes, generator
-            )
-            self._thinned = Polynomial(self._operator(kept), self._propagation.coefficients)
+    def thin(self, generator: torch.Generator) -> Tensor:
+        """The edges :math:`(2, E')` of an epoch, drawn by degree."""
+        sizes = self.num_users, self.num_items
+        return drop_edges_by_degree(self._edge_index, self.config.edge_dropout, sizes, generator)
 
     def forward(self) -> dict[str, Tensor]:
         z = super().forward()

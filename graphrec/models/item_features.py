@@ -1,4 +1,4 @@
-"""What models with item features share: the features, seeded layers, unknown users."""
+"""The features of items, by modality."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,24 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.operators import Polynomial
 from graphrec.graphs.schema import FEATURE_PREFIX, ITEM, PRESENT_PREFIX, modalities
-from graphrec.graphs.sparse import Sparse
 
 VISUAL = ('visual', 'image')
 TRANSFORMS = ('1d', '2d', 'none')
 
 
+def feature_name(data: HeteroData, modality: str) -> str | None:
+    """The name of the features that go with a modality: its own or, beside a frozen neighbour
+    graph, the first that is derived from it (``image_spectral``); ``None`` without any."""
+    known = modalities(data)
+    if modality in known:
+        return modality
+    return next((name for name in known if name.startswith(f'{modality}_')), None)
+
+
 def item_features(data: HeteroData, names: Sequence[str] | None = None) -> dict[str, Tensor]:
     r"""Features of the items by modality, each :math:`(I, d_m)` float32, with zeros where
-    ``has_<modality>`` is False.
+    ``has_<name>`` is False; which those are says :func:`feature_name`.
 
     Args:
         data: The graph; no edge is read.
@@ -36,10 +43,11 @@ def item_features(data: HeteroData, names: Sequence[str] | None = None) -> dict[
         )
     features = {}
     for name in chosen:
-        if name not in known:
+        stored = feature_name(data, name)
+        if stored is None:
             raise GraphError(f"'modalities' names {name!r}, but the items have features of {known}")
-        x = data[ITEM][f'{FEATURE_PREFIX}{name}'].detach().float()
-        present = data[ITEM].get(f'{PRESENT_PREFIX}{name}')
+        x = data[ITEM][f'{FEATURE_PREFIX}{stored}'].detach().float()
+        present = data[ITEM].get(f'{PRESENT_PREFIX}{stored}')
         features[name] = x if present is None else x * present.unsqueeze(1).to(x)
     return features
 
@@ -55,53 +63,6 @@ def check_modalities(names: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-@torch.no_grad()
-def xavier_(table: Tensor, generator: torch.Generator, normal: bool = False) -> None:
-    r"""Fills a table :math:`(n, d)` with numbers of variance :math:`2 / (n + d)` (Glorot and
-    Bengio, AISTATS 2010), uniform or normal, the same ones on every device."""
-    scale = (2 / sum(table.shape)) ** 0.5
-    if normal:
-        table.copy_(torch.randn(table.shape, generator=generator) * scale)
-    else:
-        table.copy_((torch.rand(table.shape, generator=generator) * 2 - 1) * scale * 3**0.5)
-
-
-@torch.no_grad()
-def fan_in_(linear: torch.nn.Linear, generator: torch.Generator) -> None:
-    r"""Torch's own draw of a linear layer, :math:`\pm 1 / \sqrt{d_{in}}`, from a generator."""
-    for parameter in linear.parameters():
-        draw = torch.rand(parameter.shape, generator=generator) * 2 - 1
-        parameter.copy_(draw / linear.in_features**0.5)
-
-
-@torch.no_grad()
-def history_vectors(
-    histories: Sequence[Tensor], x: Tensor, propagation: Polynomial, num_users: int
-) -> Tensor:
-    r"""Vectors :math:`(n, d)` of people outside the graph, each an item list :math:`H`, once
-    their node is attached to a trained graph that stays as it is,
-
-    .. math::
-        \mathbf{z}_u = \sum_{l=1}^{L} a_l \sum_{i \in H} \frac{1}{\sqrt{|H| d_i}}
-        (\hat{\mathbf{A}}^{l-1} \mathbf{X})_i
-
-    with :math:`\mathbf{x}_u = \mathbf{0}`; without layers the sum takes :math:`a_1 = 1`.
-
-    Args:
-        histories: Item numbers of each of them.
-        x: :math:`\mathbf{X}`, shape :math:`(U + I, d)`, users first.
-        propagation: :math:`\sum_l a_l \hat{\mathbf{A}}^l`.
-        num_users: :math:`U`.
-    """
-    adjacency, weights = propagation.op, propagation.coefficients[1:] or [1.0]
-    assert isinstance(adjacency, Sparse)
-    table = Polynomial(adjacency, weights) @ x
-    degree = adjacency.rowptr.diff().clamp(min=1).to(table)
-    table = (table * degree.rsqrt().unsqueeze(1))[num_users:]
-    rows = [table[items.long()].sum(0) / max(items.numel(), 1) ** 0.5 for items in histories]
-    return torch.stack(rows) if rows else table.new_zeros(0, table.size(1))
-
-
 def cosine_transform(x: Tensor, kind: str) -> Tensor:
     r"""The orthonormal discrete cosine transform of type II of features :math:`(I, d)`: along
     the features (``'1d'``), along both axes (``'2d'``), or the features as they are
@@ -113,11 +74,11 @@ def cosine_transform(x: Tensor, kind: str) -> Tensor:
     return torch.from_numpy(out).to(x)
 
 
-def modality_weights(names: list[str], visual_weight: float) -> list[float]:
-    """Weights, of sum 1, of the graphs of modalities: :obj:`visual_weight` for the one named
-    ``visual`` or ``image``, the same for each of the rest. One alone weighs 1."""
-    visual = [name for name in names if name in VISUAL]
-    if len(visual) != 1 or len(names) == 1:
+def visual_weights(names: Sequence[str], share: float) -> list[float]:
+    """Weights of modalities, of sum 1: :obj:`share` for the visual one, the rest evenly for
+    the others; even ones where there is no visual one or nothing else."""
+    visual = [name in VISUAL for name in names]
+    if not any(visual) or all(visual):
         return [1 / len(names)] * len(names)
-    rest = (1 - visual_weight) / (len(names) - 1)
-    return [visual_weight if name in VISUAL else rest for name in names]
+    seen = sum(visual)
+    return [share / seen if v else (1 - share) / (len(names) - seen) for v in visual]

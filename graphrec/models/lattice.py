@@ -1,7 +1,6 @@
 """LATTICE: item graphs that are learned from features."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +11,8 @@ from graphrec.errors import GraphError
 from graphrec.graphs.knn import nearest_neighbours
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.semantic import semantic_graph
+from graphrec.models.epoch_key import EpochKey
 from graphrec.models.multimodal import MultimodalConfig, MultimodalLightGCN, unit
-
-_INT63 = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class LATTICEConfig(MultimodalConfig):
             raise GraphError(f"'original_weight' must lie in [0, 1] (got {self.original_weight})")
 
 
-class LATTICE(MultimodalLightGCN):
+class LATTICE(EpochKey, MultimodalLightGCN):
     r"""LATTICE of `"Mining Latent Structures for Multimedia Recommendation"
     <https://arxiv.org/abs/2104.09036>`_ (Zhang et al., MM 2021) on LightGCN,
 
@@ -77,7 +75,6 @@ class LATTICE(MultimodalLightGCN):
     config_class = LATTICEConfig
     config: LATTICEConfig
     nearest: Tensor
-    epoch_key: Tensor
 
     def build(self) -> None:
         self.require_features()
@@ -87,29 +84,18 @@ class LATTICE(MultimodalLightGCN):
         # State, not derived: a run that was killed goes on with the neighbours of its epoch.
         shape = (len(self.modalities), self.num_items, self.config.k)
         self.register_buffer('nearest', torch.zeros(shape, dtype=torch.long))
-        self.register_buffer('epoch_key', torch.full((), -1, dtype=torch.long))
-        self._restored = False
+        self.register_epoch_key()
 
     def refresh(self, data: HeteroData) -> None:
         super().refresh(data)
         for place, name in enumerate(self.modalities):
             graph = semantic_graph(data, name, self.config.k)
             setattr(self, f'_original_{place}', graph.to_operator(weighted=True))
-        if 'epoch_key' in self._buffers:
-            self.epoch_key.fill_(-1)
-
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        found = super().load_state_dict(*args, **kwargs)
-        self._restored = True
-        return found
+        self.forget_epoch()
 
     def begin_epoch(self, generator: torch.Generator) -> None:
         super().begin_epoch(generator)
-        key = generator.initial_seed() & _INT63
-        again = self._restored and int(self.epoch_key) == key
-        self._restored = False
-        if not again:
-            self.epoch_key.fill_(key)
+        if self.is_new_epoch(generator):
             self.nearest.copy_(self.search())
 
     @torch.no_grad()

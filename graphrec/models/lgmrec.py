@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,13 +16,6 @@ from graphrec.graphs.sampling import BPRBatch
 from graphrec.models.incidence import history_incidence
 from graphrec.models.multimodal import MultimodalConfig, MultimodalLightGCN, unit
 from graphrec.models.pairwise import pairwise_loss
-
-#: Settings from the authors' logs.
-PRESETS: dict[str, dict[str, Any]] = {
-    'baby': {'num_hyperedges': 4, 'keep': 0.5, 'global_weight': 0.3, 'num_global_layers': 1},
-    'sports': {'num_hyperedges': 4, 'keep': 0.4, 'global_weight': 0.6, 'num_global_layers': 4},
-    'clothing': {'num_hyperedges': 64, 'keep': 0.2, 'global_weight': 0.2, 'num_global_layers': 2},
-}
 
 
 @dataclass(frozen=True)
@@ -123,14 +115,6 @@ class LGMRec(MultimodalLightGCN):
 
     config_class = LGMRecConfig
     config: LGMRecConfig
-
-    @classmethod
-    def preset(cls, name: str) -> dict[str, Any]:
-        """Settings of the authors' log of a data set (:data:`PRESETS`), for
-        :meth:`from_graph`: ``LGMRec.from_graph(data, **LGMRec.preset('sports'))``."""
-        if name not in PRESETS:
-            raise GraphError(f"there is no preset '{name}'; there are {list(PRESETS)}")
-        return dict(PRESETS[name])
 
     def build(self) -> None:
         self.require_features()
@@ -241,7 +225,7 @@ class LGMRec(MultimodalLightGCN):
         training = self.training
         self.eval()
         behaviour = self.propagation @ self.embedding
-        z = self._history_vectors(histories, self.propagate_layers())
+        z = self._history_vectors(histories)
         history = torch.from_numpy(history_incidence(histories, self.num_items).toarray()).to(z)
         total = torch.zeros_like(z)
         for name in self.modalities:

@@ -15,9 +15,8 @@ from graphrec.models.contrastive_lightgcn import ContrastiveLightGCN
 
 @dataclass(frozen=True)
 class LightGCLConfig(ContrastiveLightGCNConfig):
-    r"""Hyper-parameters of :class:`LightGCL`, with the official ones for Yelp. Others:
-    Gowalla ``reg=0``; MovieLens-10M ``temperature=0.5``; Tmall ``num_layers=1``; Amazon
-    ``num_layers=1, temperature=0.1, reg=0``. See :class:`ContrastiveLightGCNConfig`.
+    r"""Hyper-parameters of :class:`LightGCL`, with the official ones for Yelp; others are
+    presets (:mod:`graphrec.models.presets`). See :class:`ContrastiveLightGCNConfig`.
 
     Attributes:
         num_layers: :math:`L`.

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch_geometric.data import HeteroData
 
 from graphrec.contrastive.edge_drop import drop_edges
@@ -12,6 +11,8 @@ from graphrec.errors import GraphError
 from graphrec.graphs.operators import Polynomial, Sparse, bipartite_adjacency
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.schema import train_edges
+from graphrec.models.histories import attach_histories
+from graphrec.models.pairwise import batch_nodes, pairwise_loss
 from graphrec.models.recommender import Recommender
 
 
@@ -120,9 +121,14 @@ class LightGCN(Recommender):
         self._thinned = self._propagation
 
     def begin_epoch(self, generator: torch.Generator) -> None:
+        super().begin_epoch(generator)
         if self.config.edge_dropout:
-            kept = drop_edges(self._edge_index, self.config.edge_dropout, generator)
+            kept = self.thin(generator)
             self._thinned = Polynomial(self._operator(kept), self._propagation.coefficients)
+
+    def thin(self, generator: torch.Generator) -> Tensor:
+        """The edges :math:`(2, E')` of an epoch, a uniform draw."""
+        return drop_edges(self._edge_index, self.config.edge_dropout, generator)
 
     @property
     def propagation(self) -> Polynomial:
@@ -142,17 +148,12 @@ class LightGCN(Recommender):
     def batch_nodes(self, batch: BPRBatch) -> Tensor:
         """Numbers of the nodes of a batch, users first: its users, its positives, and the
         negatives of one triple after the other."""
-        user, pos, neg = batch
-        return torch.cat([user, pos + self.num_users, neg.reshape(-1) + self.num_users])
+        return batch_nodes(batch, self.num_users)
 
     def ranking_loss(self, z: Tensor, e: Tensor, batch: BPRBatch) -> Tensor:
         """The loss from the final rows :obj:`z` and the initial rows :obj:`e` of
         :meth:`batch_nodes`."""
-        size = batch.user.numel()
-        z_user, z_pos, z_neg = z[:size], z[size : 2 * size], z[2 * size :].view(size, -1, z.size(1))
-        margin = torch.einsum('bnd,bd->bn', z_neg, z_user) - (z_user * z_pos).sum(1, keepdim=True)
-        squared = e[: 2 * size].square().sum() + e[2 * size :].square().sum() / z_neg.size(1)
-        return F.softplus(margin).mean() + self.config.reg * 0.5 * squared / size
+        return pairwise_loss(z, e, batch, self.config.reg)
 
     def propagate_layers(self) -> list[Tensor]:
         r"""The layers :math:`\hat{\mathbf{A}}^l \mathbf{E}`, :math:`l = 0 \ldots L`, each
@@ -172,19 +173,11 @@ class LightGCN(Recommender):
             \frac{1}{\sqrt{|H| d_i}} \mathbf{h}_i^{(l-1)}
 
         For :math:`L = 0` it is the mean of :math:`\mathbf{e}_i`."""
-        layers = self.propagate_layers()
-        final = torch.stack([a * h for a, h in zip(self.layer_weights, layers, strict=True)]).sum(0)
-        return self._history_vectors(histories, layers) @ final[self.num_users :].t()
+        item = (self._propagation @ self.embedding.detach())[self.num_users :]
+        return self._history_vectors(histories) @ item.t()
 
-    def _history_vectors(self, histories: list[Tensor], layers: list[Tensor]) -> Tensor:
-        degree = self.adjacency.rowptr.diff()[self.num_users :].clamp(min=1)
-        weights = self.layer_weights[1:].tolist() or [1.0]
-        carried = sum(a * h for a, h in zip(weights, layers, strict=False))
-        assert isinstance(carried, Tensor)
-        carried = carried[self.num_users :] * degree.rsqrt().unsqueeze(1)
-        return torch.stack(
-            [carried[items].sum(0) / max(items.numel(), 1) ** 0.5 for items in histories]
-        )
+    def _history_vectors(self, histories: list[Tensor]) -> Tensor:
+        return attach_histories(histories, self.embedding, self._propagation, self.num_users)
 
     @classmethod
     def memory_hint(

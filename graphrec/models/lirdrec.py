@@ -1,7 +1,7 @@
 """LIRDRec: items made of nothing but their features, passed over two graphs."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,27 +17,17 @@ from graphrec.graphs.sampling import BPRBatch, BPRSampler
 from graphrec.graphs.schema import train_edges
 from graphrec.graphs.semantic import semantic_graph, semantic_modalities
 from graphrec.graphs.sparse import Sparse
+from graphrec.models.histories import attach_histories
 from graphrec.models.item_features import (
     TRANSFORMS,
     check_modalities,
     cosine_transform,
-    fan_in_,
-    history_vectors,
     item_features,
-    modality_weights,
-    xavier_,
+    visual_weights,
 )
 from graphrec.models.progressive_copy import COPIES, ProgressiveCopy
 from graphrec.models.recommender import Recommender
-
-_RERUN = {'num_layers': 2, 'visual_weight': 0.1, 'reg': 1e-4, 'attention_weight': 0.9}
-
-#: Best settings per data set are not published. These are the ones, the same for all, with
-#: which an independent rerun reproduced the results on Baby, Sports and Electronics, and
-#: fell 4 to 5 % short on Clothing and MicroLens.
-PRESETS: dict[str, dict[str, Any]] = {
-    name: dict(_RERUN) for name in ('baby', 'sports', 'clothing', 'electronics', 'microlens')
-}
+from graphrec.models.seeded_init import fan_in_, xavier_
 
 
 @dataclass(frozen=True)
@@ -171,14 +161,6 @@ class LIRDRec(Recommender):
         self.reset_parameters()
         self.refresh(data)
 
-    @classmethod
-    def preset(cls, name: str) -> dict[str, Any]:
-        """Settings for a data set, ``LIRDRec.from_graph(data, **LIRDRec.preset('sports'))``;
-        see :data:`PRESETS`."""
-        if name not in PRESETS:
-            raise GraphError(f'there is no preset {name!r}; there are {list(PRESETS)}')
-        return dict(PRESETS[name])
-
     def reset_parameters(self) -> None:
         """Draws user tables (Xavier's normal) and layers (torch's own) by the config's seed."""
         generator = torch.Generator().manual_seed(self.config.seed)
@@ -215,13 +197,14 @@ class LIRDRec(Recommender):
         graphs = [semantic_graph(data, name, self.config.k) for name in names]
         # Row by row, so that an item without the modality keeps its row sum of 1.
         operators = [graph.to_operator(normalisation='row') for graph in graphs]
-        return mix(operators, modality_weights(names, self.config.visual_weight))
+        return mix(operators, visual_weights(names, self.config.visual_weight))
 
     def make_sampler(self, data: HeteroData, batch_size: int) -> BPRSampler:
         """Every edge once; negatives are items that occur in the training edges."""
         return BPRSampler(data, batch_size=batch_size, items=train_edges(data)[1].unique())
 
     def begin_epoch(self, generator: torch.Generator) -> None:
+        super().begin_epoch(generator)
         share, sizes = self.config.edge_dropout, (self.num_users, self.num_items)
         if share:
             kept = drop_edges_by_degree(self._edge_index, share, sizes, generator)
@@ -267,12 +250,12 @@ class LIRDRec(Recommender):
 
     def rank_history(self, histories: list[Tensor]) -> Tensor:
         r"""Scores :math:`(n, I)` of people outside the graph by
-        :func:`~graphrec.models.item_features.history_vectors`, their node attached to the
+        :func:`~graphrec.models.histories.attach_histories`, their node attached to the
         trained graph with :math:`\mathbf{x}_u = \mathbf{0}` and the users' mean state
         :math:`\boldsymbol\theta`."""
         with torch.no_grad():
             x = self.encode()
-            user = history_vectors(histories, x, self._propagation, self.num_users)
+            user = attach_histories(histories, x, self._propagation, self.num_users)
             item = self._over_items((self._propagation @ x)[self.num_users :])
             return self.weights.serve(user) @ item.t()
 

@@ -169,7 +169,7 @@ class MGCN(MultimodalLightGCN):
         r"""Scores :math:`(n, I)` of people outside the graph, each an item list: their node
         is attached to the trained graph, their views :math:`\mathbf{h}_u^m` and behaviour
         are its rows of :math:`\hat{\mathbf{A}}`."""
-        behaviour = self._history_vectors(histories, self.propagate_layers())
+        behaviour = self._history_vectors(histories)
         with torch.no_grad():
             views = [self.attached(histories, h) for h in self.item_views()]
             vectors = behaviour + self.side(behaviour, views)

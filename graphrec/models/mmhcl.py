@@ -1,7 +1,5 @@
 """MMHCL: contrast with user and item hypergraphs."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,7 +20,7 @@ from graphrec.graphs.sampling import BPRBatch, BPRSampler
 from graphrec.graphs.schema import train_edges
 from graphrec.graphs.semantic import semantic_graph, semantic_modalities
 from graphrec.models.histories import attach_histories, gather_histories
-from graphrec.models.mmhcl_config import PRESETS, MMHCLConfig
+from graphrec.models.mmhcl_config import MMHCLConfig
 from graphrec.models.pairwise import batch_nodes, pairwise_loss
 from graphrec.models.recommender import Recommender
 
@@ -79,18 +77,8 @@ class MMHCL(Recommender):
         self.transforms = torch.nn.ModuleList(
             torch.nn.Linear(config.dim, config.dim, device=device) for _ in range(layers)
         )
-        self._generator: torch.Generator | None = None
         self.reset_parameters()
         self.refresh(data)
-
-    @classmethod
-    def preset(cls, name: str) -> dict[str, Any]:
-        """Settings of the official log of a data set, for :meth:`from_graph`:
-        ``MMHCL.from_graph(data, **MMHCL.preset('sports'))``; see
-        :data:`~graphrec.models.mmhcl_config.PRESETS`."""
-        if name not in PRESETS:
-            raise GraphError(f"there is no preset '{name}'; there are {list(PRESETS)}")
-        return dict(PRESETS[name])
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws all parameters anew, from the config's seed unless given a generator."""
@@ -120,6 +108,8 @@ class MMHCL(Recommender):
         super().refresh(data)
         config = self.config
         self.adjacency = normalized_adjacency(data)
+        depth = config.num_layers + 1
+        self._propagation = Polynomial(self.adjacency, [1 / depth] * depth)
         self._history = interaction_operator(data)
         self.user_graph: Operator | None = None
         self.item_graph: Operator | None = None
@@ -136,9 +126,6 @@ class MMHCL(Recommender):
                 [semantic_graph(data, m, config.k, source=config.source) for m in names]
             )
 
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        self._generator = generator
-
     def make_sampler(self, data: HeteroData, batch_size: int) -> BPRSampler:
         """Users uniform, one of their items each, negatives of ``negatives_from``."""
         items = None
@@ -152,7 +139,7 @@ class MMHCL(Recommender):
         if self.config.backbone == 'mf':
             return self.embedding
         if self.config.backbone == 'lightgcn':
-            return Polynomial(self.adjacency, [1 / (layers + 1)] * (layers + 1)) @ self.embedding
+            return self._propagation @ self.embedding
         x: Tensor = self.embedding
         outputs = [x]
         for layer in range(layers):
@@ -199,7 +186,7 @@ class MMHCL(Recommender):
                 bf16=self.config.bf16_contrast,
             )
         anchors, candidates = (
-            torch.randperm(size, generator=self._random(), device=z.device)[:sample]
+            torch.randperm(size, generator=self.noise_source(), device=z.device)[:sample]
             for _ in range(2)
         )
         return info_nce(
@@ -226,7 +213,7 @@ class MMHCL(Recommender):
                 user = gather_histories(histories, self.embedding[self.num_users :], 1.0)
             else:
                 user = attach_histories(
-                    histories, self.adjacency, self.embedding, self.num_users, config.num_layers
+                    histories, self.embedding, self._propagation, self.num_users
                 )
             if self.user_graph is not None:
                 y = _propagate(self.user_graph, self.user_embedding, config.user_layers - 1)
@@ -244,14 +231,8 @@ class MMHCL(Recommender):
         share = self.config.ngcf_dropout
         if not self.training or not share:
             return x
-        drawn = torch.rand(x.shape, generator=self._random(), device=x.device)
+        drawn = torch.rand(x.shape, generator=self.noise_source(), device=x.device)
         return x * (drawn >= share) / (1 - share)
-
-    def _random(self) -> torch.Generator:
-        if self._generator is None:
-            device = self.embedding.device
-            self._generator = torch.Generator(device).manual_seed(self.config.seed)
-        return self._generator
 
     @classmethod
     def memory_hint(

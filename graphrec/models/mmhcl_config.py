@@ -1,46 +1,16 @@
-"""Settings of MMHCL: defaults and presets."""
+"""Settings of MMHCL."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from graphrec.contrastive.blockwise_info_nce import check_temperature
 from graphrec.errors import GraphError
-
-#: Settings of the official training logs; those named nowhere here are the defaults.
-#: Train with ``fit(..., batch_size=1024, lr=1e-4, eval_every=5, patience=6)`` and the
-#: schedule ``lambda epoch: 0.96 ** (epoch / 50)``.
-PRESETS: dict[str, dict[str, Any]] = {
-    'tiktok': {
-        'user_layers': 3,
-        'user_weight': 0.03,
-        'item_weight': 0.07,
-        'temperature': 0.6,
-        'k': 5,
-        'reg': 1e-3,
-    },
-    'sports': {
-        'user_layers': 2,
-        'user_weight': 0.3,
-        'item_weight': 0.7,
-        'temperature': 0.5,
-        'k': 5,
-        'reg': 1e-5,
-    },
-    'clothing': {
-        'user_layers': 2,
-        'user_weight': 0.1,
-        'item_weight': 0.7,
-        'temperature': 0.4,
-        'k': 10,
-        'reg': 1e-3,
-    },
-}
 
 
 @dataclass(frozen=True)
 class MMHCLConfig:
     r"""Hyper-parameters of :class:`~graphrec.models.MMHCL`, with those of the official code
-    (TikTok); see :data:`PRESETS` for the others.
+    (TikTok); see :mod:`graphrec.models.presets` for the others.
 
     Attributes:
         dim: Size of the embeddings.

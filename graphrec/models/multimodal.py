@@ -1,6 +1,5 @@
 """What multimodal models share: LightGCN beside the features of items."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,12 +7,12 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import FEATURE_PREFIX, modalities
+from graphrec.graphs.schema import FEATURE_PREFIX
 from graphrec.graphs.semantic import semantic_modalities
-from graphrec.models.item_features import check_modalities, item_features, xavier_
+from graphrec.models.histories import attach_rows
+from graphrec.models.item_features import VISUAL, check_modalities, feature_name, item_features
 from graphrec.models.lightgcn import LightGCN, LightGCNConfig
-
-VISUAL = ('visual', 'image')
+from graphrec.models.seeded_init import xavier_
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,6 @@ class MultimodalLightGCN(LightGCN):
     config_class = MultimodalConfig
     config: MultimodalConfig
     projection: torch.nn.ModuleDict
-    _generator: torch.Generator | None
 
     def __init__(self, data: HeteroData, config: MultimodalConfig) -> None:
         super().__init__(data, config)
@@ -93,7 +91,6 @@ class MultimodalLightGCN(LightGCN):
 
     def refresh(self, data: HeteroData) -> None:
         super().refresh(data)
-        self._generator = None
         known = semantic_modalities(data)
         #: Names of the modalities, in the order of their weights.
         self.modalities = list(self.config.modalities or sorted(known, key=_visual_first))
@@ -106,8 +103,8 @@ class MultimodalLightGCN(LightGCN):
         #: Those of them that have features, not a frozen graph alone.
         self.featured = []
         for name in self.modalities:
-            x = _feature_table(data, name)
-            if x is not None:
+            if feature_name(data, name) is not None:
+                (x,) = item_features(data, [name]).values()
                 self._set_feature(name, x.to(self.embedding))
                 self.featured.append(name)
 
@@ -158,17 +155,6 @@ class MultimodalLightGCN(LightGCN):
             }
         )
 
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        super().begin_epoch(generator)
-        self._generator = generator
-
-    def noise_source(self) -> torch.Generator:
-        """Where a step draws from: the epoch's generator, or one of the config's seed."""
-        if self._generator is None:
-            self._generator = torch.Generator(self.embedding.device)
-            self._generator.manual_seed(self.config.seed)
-        return self._generator
-
     def served(self) -> dict[str, Tensor]:
         """:meth:`forward` as serving sees it, without gradient."""
         training = self.training
@@ -182,18 +168,13 @@ class MultimodalLightGCN(LightGCN):
         r"""Scores :math:`(n, I)` of people outside the graph, each an item list: their node
         is attached to the trained graph as in :meth:`LightGCN.rank_history`, items are the
         final ones."""
-        vectors = self._history_vectors(histories, self.propagate_layers())
-        return vectors @ self.served()['item'].t()
+        return self._history_vectors(histories) @ self.served()['item'].t()
 
     def attached(self, histories: list[Tensor], table: Tensor) -> Tensor:
         r"""The row :math:`\sum_{i \in H} \mathbf{h}_i / \sqrt{|H| d_i}` :math:`(n, d)` of
         :math:`\hat{\mathbf{A}}` for a node attached to the items of each history, from
         item rows :math:`(I, d)`."""
-        degree = self.adjacency.rowptr.diff()[self.num_users :].clamp(min=1)
-        carried = table * degree.to(table.dtype).rsqrt().unsqueeze(1)
-        return torch.stack(
-            [carried[items].sum(0) / max(items.numel(), 1) ** 0.5 for items in histories]
-        )
+        return attach_rows(histories, table, self.adjacency, self.num_users)
 
 
 def unit(x: Tensor) -> Tensor:
@@ -202,22 +183,5 @@ def unit(x: Tensor) -> Tensor:
     return x / torch.where(norm > 0, norm, 1.0)
 
 
-def visual_weights(names: Sequence[str], share: float) -> list[float]:
-    """Weights of modalities, of sum 1: :obj:`share` for the visual one, the rest evenly for
-    the others; even ones where there is no visual one or nothing else."""
-    visual = [name in VISUAL for name in names]
-    if not any(visual) or all(visual):
-        return [1 / len(names)] * len(names)
-    seen = sum(visual)
-    return [share / seen if v else (1 - share) / (len(names) - seen) for v in visual]
-
-
 def _visual_first(name: str) -> tuple[bool, str]:
     return name not in VISUAL, name
-
-
-def _feature_table(data: HeteroData, modality: str) -> Tensor | None:
-    names = modalities(data)
-    derived = [name for name in names if name.startswith(f'{modality}_')]
-    found = [modality] if modality in names else derived[:1]
-    return item_features(data, found)[found[0]] if found else None

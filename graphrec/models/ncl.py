@@ -1,7 +1,6 @@
 """NCL: LightGCN contrasted with structural neighbours and prototypes."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,17 +13,14 @@ from graphrec.contrastive.k_means import k_means
 from graphrec.errors import GraphError
 from graphrec.graphs.operators import Polynomial
 from graphrec.graphs.sampling import BPRBatch
+from graphrec.models.epoch_key import EpochKey
 from graphrec.models.lightgcn import LightGCN, LightGCNConfig
-
-_INT63 = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class NCLConfig(LightGCNConfig):
     r"""Hyper-parameters of :class:`NCL`, with the official ones for Yelp. Weights go with sums
-    over the batch. Others (:math:`\tau`, :math:`\lambda_s`, :math:`\lambda_p`, :math:`\alpha`,
-    :math:`K`): MovieLens-1M 0.1, 1e-7, 8e-8, 1, 1000; Gowalla 0.05, 1e-6, 5e-8, 0.5, 10;
-    Amazon-Book 0.05, 1e-6, 1e-7, 0.8, 2000; Alibaba 0.05, 1e-9, 1e-10, 1.5, 10000.
+    over the batch. Others are presets (:mod:`graphrec.models.presets`).
 
     Attributes:
         hops: :math:`k`; structural neighbours are :math:`2k` steps away.
@@ -59,7 +55,7 @@ class NCLConfig(LightGCNConfig):
                 raise GraphError(f'{name!r} must not be negative (got {getattr(self, name)})')
 
 
-class NCL(LightGCN):
+class NCL(EpochKey, LightGCN):
     r"""NCL of `"Improving Graph Collaborative Filtering with Neighborhood-enriched Contrastive
     Learning" <https://arxiv.org/abs/2202.06200>`_ (Lin et al., WWW 2022),
 
@@ -82,7 +78,6 @@ class NCL(LightGCN):
     centroids: Tensor
     cluster: Tensor
     num_epochs: Tensor
-    epoch_key: Tensor
 
     def __init__(self, data: HeteroData, config: NCLConfig) -> None:
         super().__init__(data, config)
@@ -93,31 +88,20 @@ class NCL(LightGCN):
         self.register_buffer('centroids', torch.zeros(sum(sizes), config.dim, device=device))
         self.register_buffer('cluster', self.embedding.new_zeros(self.embedding.size(0)).long())
         self.register_buffer('num_epochs', torch.zeros((), dtype=torch.long, device=device))
-        self.register_buffer('epoch_key', torch.full((), -1, dtype=torch.long, device=device))
-        self._restored = False
+        self.register_epoch_key(device)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         super().reset_parameters(generator)
         if 'num_epochs' in self._buffers:
             self.num_epochs.zero_()
-            self.epoch_key.fill_(-1)
-
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        found = super().load_state_dict(*args, **kwargs)
-        self._restored = True
-        return found
+            self.forget_epoch()
 
     def begin_epoch(self, generator: torch.Generator) -> None:
         super().begin_epoch(generator)
-        key = generator.initial_seed() & _INT63
-        again = self._restored and int(self.epoch_key) == key
-        self._restored = False
-        if again:  # The rest of an epoch that began in another process.
-            return
-        self.epoch_key.fill_(key)
-        self.num_epochs += 1
-        if self._has_prototypes:
-            self._cluster_nodes(generator)
+        if self.is_new_epoch(generator):
+            self.num_epochs += 1
+            if self._has_prototypes:
+                self._cluster_nodes(generator)
 
     @property
     def _has_prototypes(self) -> bool:

@@ -1,17 +1,15 @@
 """LIRDRec's weights of the views of a user, handed over from attention to memory."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from graphrec.models.item_features import fan_in_
+from graphrec.models.epoch_key import EpochKey
+from graphrec.models.seeded_init import fan_in_
 
 COPIES = ('softmax', 'logit', 'none', 'uniform')
-_INT63 = 2**63 - 1
 
 
-class ProgressiveCopy(torch.nn.Module):
+class ProgressiveCopy(EpochKey):
     r"""Progressive weight copying of `LIRDRec <https://arxiv.org/abs/2505.04960>`_: user
     :math:`u` has an attention :math:`a^m_u = \mathbf{v}_m^{\top} \mathrm{LeakyReLU}(
     \mathbf{U}_m \mathbf{r}^m_u + \mathbf{c}_m) + b_m` for each view and a state
@@ -49,7 +47,6 @@ class ProgressiveCopy(torch.nn.Module):
     theta: Tensor
     latest: Tensor
     num_epochs: Tensor
-    epoch_key: Tensor
 
     def __init__(
         self,
@@ -79,8 +76,7 @@ class ProgressiveCopy(torch.nn.Module):
         self.register_buffer('theta', torch.zeros(num_users, views))
         self.register_buffer('latest', torch.zeros(num_users, views))
         self.register_buffer('num_epochs', torch.zeros((), dtype=torch.long))
-        self.register_buffer('epoch_key', torch.full((), -1, dtype=torch.long))
-        self._restored = False
+        self.register_epoch_key()
 
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Draws the attention and forgets the state."""
@@ -90,7 +86,7 @@ class ProgressiveCopy(torch.nn.Module):
         self.theta.zero_()
         self.latest.zero_()
         self.num_epochs.zero_()
-        self.epoch_key.fill_(-1)
+        self.forget_epoch()
 
     @property
     def attention_share(self) -> float:
@@ -101,14 +97,9 @@ class ProgressiveCopy(torch.nn.Module):
 
     def begin_epoch(self, generator: torch.Generator) -> None:
         """Hands over; the rest of an epoch that began in another process does not."""
-        key = generator.initial_seed() & _INT63
-        again = self._restored and int(self.epoch_key) == key
-        self._restored = False
-        if again:
-            return
-        self.theta.copy_(self.latest)
-        self.epoch_key.fill_(key)
-        self.num_epochs += 1
+        if self.is_new_epoch(generator):
+            self.theta.copy_(self.latest)
+            self.num_epochs += 1
 
     def forward(self, r: Tensor, keep: bool = False) -> Tensor:
         r"""Weighs the views of all users, :math:`(U, V d)` to :math:`(U, V d)`.
@@ -142,7 +133,3 @@ class ProgressiveCopy(torch.nn.Module):
 
     def _scaled(self, r: Tensor, weight: Tensor) -> Tensor:
         return (r.view(r.size(0), self.views, -1) * weight.unsqueeze(2)).flatten(1)
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._restored = True

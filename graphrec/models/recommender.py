@@ -15,6 +15,7 @@ from graphrec.errors import GraphError
 from graphrec.graphs.operators import Operator
 from graphrec.graphs.sampling import BPRSampler
 from graphrec.graphs.schema import ITEM, USER, node_ids, num_items, num_users, training_digest
+from graphrec.models.presets import PRESETS, Preset
 
 Ranker = Callable[[Tensor], Tensor]
 
@@ -42,6 +43,7 @@ class Recommender(torch.nn.Module):
         self.num_items = num_items(data)
         self.ids: dict[str, np.ndarray] = {}
         self.training_digest: str | None = None
+        self._generator: torch.Generator | None = None
 
     @classmethod
     def from_graph(cls, data: HeteroData, **config: Any) -> Self:
@@ -63,6 +65,31 @@ class Recommender(torch.nn.Module):
                 config[field.name] = _checked(field, config[field.name])
         return cls(data, cls.config_class(**config))
 
+    @classmethod
+    def preset(cls, name: str) -> dict[str, Any]:
+        """Published settings for a data set, for :meth:`from_graph`; see
+        :mod:`graphrec.models.presets`.
+
+        Raises:
+            GraphError: If there are none of that name.
+        """
+        return dict(cls._preset(name).settings)
+
+    @classmethod
+    def fit_preset(cls, name: str) -> dict[str, Any]:
+        """How :meth:`preset` is trained, for :func:`graphrec.fit`."""
+        return dict(cls._preset(name).fit)
+
+    @classmethod
+    def _preset(cls, name: str) -> Preset:
+        known = PRESETS.get(cls.__name__, {})
+        if name not in known:
+            raise GraphError(
+                f'{cls.__name__} has no preset {name!r}; '
+                + (f'there are {list(known)}' if known else 'it has none, only its defaults')
+            )
+        return known[name]
+
     @property
     def is_trainable(self) -> bool:
         """Whether gradient steps apply; closed-form models are ready once built."""
@@ -81,6 +108,7 @@ class Recommender(torch.nn.Module):
         stands, which a saved model is checked against."""
         self.ids = {kind: node_ids(data, kind) for kind in (USER, ITEM)}
         self.training_digest = training_digest(data)
+        self._generator = None
 
     def forward(self) -> dict[str, Tensor]:
         """Final embeddings ``{'user': [U, d], 'item': [I, d]}``."""
@@ -97,7 +125,16 @@ class Recommender(torch.nn.Module):
 
     def begin_epoch(self, generator: torch.Generator) -> None:
         """Redraws what the method redraws every epoch (edge dropout, views). All
-        its randomness comes from :obj:`generator`."""
+        its randomness comes from :obj:`generator`, which steps draw from too, see
+        :meth:`noise_source`. A subclass calls this first."""
+        self._generator = generator
+
+    def noise_source(self) -> torch.Generator:
+        """Where a step draws from: the epoch's generator, or one of the config's seed."""
+        if self._generator is None:
+            device = next(self.parameters()).device
+            self._generator = torch.Generator(device).manual_seed(self.config.seed)
+        return self._generator
 
     def ranker(self) -> Ranker:
         """A function from user numbers :math:`(B)` to scores of all items
@@ -133,6 +170,7 @@ class Recommender(torch.nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Operators and index tensors are derived, not registered: move them along.
         super()._apply(fn, recurse)
+        self._generator = None  # On the device left behind.
         parameter = next(self.parameters(), None)
         if parameter is not None:
             for name, value in vars(self).items():

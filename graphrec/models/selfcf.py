@@ -113,7 +113,7 @@ class SelfCF(BootstrapLightGCN):
                 return self._pruned.apply_rows(self.embedding, index)
         if not self.training or not config.dropout:
             return z
-        generator = self._draws()
+        generator = self.noise_source()
         keep = torch.rand(z.shape, generator=generator, device=z.device) >= config.dropout
         return z * keep / (1 - config.dropout)
 

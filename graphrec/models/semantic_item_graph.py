@@ -21,12 +21,13 @@ from graphrec.graphs.operators import (
     normalized_adjacency,
 )
 from graphrec.graphs.sampling import BPRBatch
-from graphrec.graphs.schema import ITEM, train_edges
+from graphrec.graphs.schema import train_edges
 from graphrec.graphs.semantic import semantic_graph, semantic_modalities
 from graphrec.models.histories import attach_histories, gather_histories
+from graphrec.models.item_features import feature_name, item_features
 from graphrec.models.pairwise import batch_nodes, pairwise_loss
 from graphrec.models.recommender import Recommender
-from graphrec.models.semantic_item_graph_config import SemanticItemGraphConfig, feature_name
+from graphrec.models.semantic_item_graph_config import SemanticItemGraphConfig
 
 
 class SemanticItemGraph(Recommender):
@@ -88,9 +89,8 @@ class SemanticItemGraph(Recommender):
         )
         self.projections = torch.nn.ModuleList()
         if config.propagated != 'id':
-            for name in self.modalities:
-                width = data[ITEM][feature_name(data, name)].size(1)
-                layers = (torch.nn.Linear(width, dim), torch.nn.Linear(dim, dim))
+            for x in self._inputs(data):
+                layers = (torch.nn.Linear(x.size(1), dim), torch.nn.Linear(dim, dim))
                 net = torch.nn.Sequential(layers[0], torch.nn.LeakyReLU(), layers[1])
                 self.projections.append(net.to(device))
         self.scorer: torch.nn.Module | None = None
@@ -99,7 +99,6 @@ class SemanticItemGraph(Recommender):
                 torch.nn.Linear(dim, dim), torch.nn.Tanh(), torch.nn.Linear(dim, 1, bias=False)
             ).to(device)
         self.perturb = config.perturbation()
-        self._generator: torch.Generator | None = None
         self.reset_parameters()
         self.refresh(data)
 
@@ -121,7 +120,8 @@ class SemanticItemGraph(Recommender):
     def refresh(self, data: HeteroData) -> None:
         super().refresh(data)
         config = self.config
-        self.adjacency = normalized_adjacency(data)
+        depth = config.num_layers + 1
+        self._propagation = Polynomial(normalized_adjacency(data), [1 / depth] * depth)
         history = interaction_operator(data)
         user, item = (
             op.rowptr.diff().clamp(min=1).double().reciprocal() for op in (history, history.T)
@@ -144,7 +144,7 @@ class SemanticItemGraph(Recommender):
         shares = (1 - config.infusion, config.infusion)
         #: :math:`\tilde{\mathbf{S}}^m`, and the features that go with it.
         self.item_graphs: list[Sparse] = []
-        self.features: list[Tensor] = []
+        self.features = self._inputs(data) if self.projections else []
         for name in self.modalities:
             near = semantic_graph(
                 data, name, config.k, self_loops=config.self_loops, source=config.source
@@ -152,16 +152,19 @@ class SemanticItemGraph(Recommender):
             semantic = near.to_operator(weighted=config.weighted, symmetrise=config.symmetrise)
             graph = mix([semantic, self.collaborative], shares, empty_rows=config.empty_rows)
             self.item_graphs.append(graph)
-            if self.projections:
-                self.features.append(data[ITEM][feature_name(data, name)])
 
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        self._generator = generator
+    def _inputs(self, data: HeteroData) -> list[Tensor]:
+        missing = [name for name in self.modalities if feature_name(data, name) is None]
+        if missing:
+            raise GraphError(
+                f"'modalities' names {missing[0]!r}, which has no features to be propagated; give "
+                f"'x_{missing[0]}', or set 'propagated' to 'id'"
+            )
+        return list(item_features(data, self.modalities).values())
 
     def behaviour(self) -> Tensor:
         r"""LightGCN's embeddings :math:`\mathbf{b}`, shape :math:`(U + I, d)`."""
-        layers = self.config.num_layers
-        return Polynomial(self.adjacency, [1 / (layers + 1)] * (layers + 1)) @ self.embedding
+        return self._propagation @ self.embedding
 
     def semantics(self, perturbed: bool = False) -> list[Tensor]:
         r"""The embeddings :math:`\mathbf{h}^m` of every modality, each :math:`(U + I, d)`.
@@ -178,9 +181,9 @@ class SemanticItemGraph(Recommender):
                 x = own * x.sigmoid() if self.config.propagated == 'gated' else x
             for _ in range(self.config.semantic_layers):
                 x = graph @ x
-                x = self.perturb(x, self._random()) if perturbed else x
+                x = self.perturb(x, self.noise_source()) if perturbed else x
             user = self.gathering @ x
-            user = self.perturb(user, self._random()) if perturbed else user
+            user = self.perturb(user, self.noise_source()) if perturbed else user
             views.append(torch.cat([user, x]))
         return views
 
@@ -248,7 +251,7 @@ class SemanticItemGraph(Recommender):
             for rows in groups:
                 one, two = first[rows], second[rows]
                 if config.perturb_at != 'layer':
-                    one, two = (self.perturb(table, self._random()) for table in (one, two))
+                    one, two = (self.perturb(table, self.noise_source()) for table in (one, two))
                 total = total + info_nce(
                     one, two, temperature=config.perturb_temperature, bf16=config.bf16_contrast
                 )
@@ -259,9 +262,7 @@ class SemanticItemGraph(Recommender):
         without an embedding of its own is attached to the trained graph, gathers behaviour
         as LightGCN's does and the semantics of its items. Without items all scores are 0."""
         with torch.no_grad():
-            user = attach_histories(
-                histories, self.adjacency, self.embedding, self.num_users, self.config.num_layers
-            )
+            user = attach_histories(histories, self.embedding, self._propagation, self.num_users)
             if self.config.fusion != 'none':
                 scale = self._item_scale.to(user.dtype).unsqueeze(1)
                 views = [view[self.num_users :] * scale for view in self.semantics()]
@@ -271,18 +272,11 @@ class SemanticItemGraph(Recommender):
                 )
             return user @ self.forward()['item'].t()
 
-    def _random(self) -> torch.Generator:
-        if self._generator is None:
-            device = self.embedding.device
-            self._generator = torch.Generator(device).manual_seed(self.config.seed)
-        return self._generator
-
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
         device = self.embedding.device
         self.item_graphs = [graph.to(device) for graph in self.item_graphs]
         self.features = [feature.to(device) for feature in self.features]
-        self._generator = None
         return self
 
     @classmethod

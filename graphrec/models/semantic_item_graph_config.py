@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from torch_geometric.data import HeteroData
-
 from graphrec.contrastive.blockwise_info_nce import check_temperature
 from graphrec.contrastive.embedding_perturbation import EmbeddingPerturbation, Intensity
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import FEATURE_PREFIX, modalities
 
 _CHOICES = {
     'propagated': ('gated', 'features', 'id'),
@@ -136,15 +133,3 @@ class SemanticItemGraphConfig:
         return EmbeddingPerturbation(
             self.eps, self.intensity, self.clip, intensity_gradient=self.intensity_gradient
         )
-
-
-def feature_name(data: HeteroData, modality: str) -> str:
-    """Where the features of a modality are, in ``data['item']``."""
-    known = modalities(data)
-    derived = [name for name in known if name.startswith(f'{modality}_')]
-    if modality not in known and not derived:
-        raise GraphError(
-            f"'modalities' names {modality!r}, which has no features to be propagated (there "
-            f"are {known}); set 'propagated' to 'id'"
-        )
-    return f'{FEATURE_PREFIX}{modality if modality in known else derived[0]}'

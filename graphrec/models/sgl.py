@@ -9,9 +9,8 @@ from graphrec.models.contrastive_lightgcn import ContrastiveLightGCN
 
 @dataclass(frozen=True)
 class SGLConfig(ContrastiveLightGCNConfig):
-    r"""Hyper-parameters of :class:`SGL`, with the official ones for Yelp2018. The paper's
-    others: Amazon-Book ``contrast_weight=0.5``; Alibaba-iFashion ``contrast_weight=0.02,
-    strength=0.4, temperature=0.5, reg=1e-3``. See :class:`ContrastiveLightGCNConfig`.
+    r"""Hyper-parameters of :class:`SGL`, with the official ones for Yelp2018; others are
+    presets (:mod:`graphrec.models.presets`). See :class:`ContrastiveLightGCNConfig`.
 
     Attributes:
         view: ``'edge_drop'`` (SGL-ED), ``'node_drop'`` (SGL-ND) or ``'random_walk'`` (SGL-RW).

@@ -11,8 +11,9 @@ from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.schema import train_edges
 from graphrec.models.incidence import history_incidence
-from graphrec.models.item_features import check_modalities, item_features, xavier_
+from graphrec.models.item_features import check_modalities, item_features
 from graphrec.models.recommender import Recommender
+from graphrec.models.seeded_init import xavier_
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from graphrec.contrastive.view import propagate, readout
@@ -61,10 +60,6 @@ class XSimGCL(SimGCL):
     config_class = XSimGCLConfig
     config: XSimGCLConfig
 
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        super().begin_epoch(generator)
-        self._generator = generator
-
     def loss(self, batch: BPRBatch) -> Tensor:
         config = self.config
         if not config.contrast_weight and not config.strength:
@@ -79,14 +74,12 @@ class XSimGCL(SimGCL):
 
     def noisy_layers(self) -> list[Tensor]:
         """The layers 0 to :math:`L` of a pass with fresh noise, each :math:`(U + I, d)`."""
-        if self._generator is None:
-            self._generator = self._seeded()
         return propagate(
             self.view,
             [self.propagation.op],
             self.embedding,
             self.config.num_layers,
-            self._generator,
+            self.noise_source(),
         )
 
     def _views(self, main, index=None):  # type: ignore[no-untyped-def]

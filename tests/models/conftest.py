@@ -1,30 +1,88 @@
 """A small graph with features, and its matrices written out in float64."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch_geometric.data import HeteroData
 
+import graphrec
 from graphrec.graphs.sampling import BPRBatch
 
 USERS, ITEMS = 7, 6
 
 
 @pytest.fixture
-def featured():
-    """A graph with an isolated user 6, an isolated item 5, and item 3 without features."""
+def make_graph():
+    """A function that draws a small graph, see :func:`random_graph`."""
+    return random_graph
+
+
+def random_graph(
+    users,
+    items,
+    share,
+    *,
+    lone_user=None,
+    lone_item=None,
+    features=None,
+    featureless=None,
+    draw=torch.randn,
+):
+    """A graph in which every pair is there with the chance :obj:`share`.
+
+    Args:
+        lone_user: One without interactions.
+        lone_item: One without interactions.
+        features: Widths by modality.
+        featureless: An item whose features are zero.
+        draw: What features are drawn by.
+    """
     data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
+    data['user'].num_nodes, data['item'].num_nodes = users, items
     generator = torch.Generator().manual_seed(3)
-    dense = torch.rand(USERS, ITEMS, generator=generator) < 0.4
-    dense[6] = dense[:, 5] = False
+    dense = torch.rand(users, items, generator=generator) < share
+    if lone_user is not None:
+        dense[lone_user] = False
+    if lone_item is not None:
+        dense[:, lone_item] = False
     data['user', 'interacts', 'item'].edge_index = dense.nonzero().t().contiguous()
-    for name, width in (('visual', 5), ('text', 4)):
-        x = torch.randn(ITEMS, width, generator=generator)
-        x[3] = 0
+    for name, width in (features or {}).items():
+        x = draw(items, width, generator=generator)
+        if featureless is not None:
+            x[featureless] = 0
         data['item'][f'x_{name}'] = x
     return data
+
+
+@pytest.fixture
+def featured():
+    """A graph with an isolated user 6, an isolated item 5, and item 3 without features."""
+    widths = {'visual': 5, 'text': 4}
+    return random_graph(USERS, ITEMS, 0.4, lone_user=6, lone_item=5, features=widths, featureless=3)
+
+
+@pytest.fixture
+def more_items():
+    """A graph of 6 users and 7 items: an isolated user 5, an isolated item 6, and item 4
+    without features."""
+    widths = {'visual': 5, 'text': 3}
+    return random_graph(6, 7, 0.4, lone_user=5, lone_item=6, features=widths, featureless=4)
+
+
+@pytest.fixture
+def positive_features():
+    """A graph as large, denser, with an isolated user 6 and item 5, and features above 0."""
+    return random_graph(
+        USERS,
+        ITEMS,
+        0.45,
+        lone_user=6,
+        lone_item=5,
+        features={'visual': 4, 'text': 3},
+        draw=lambda *size, generator: torch.rand(*size, generator=generator) + 0.1,
+    )
 
 
 @pytest.fixture
@@ -39,6 +97,55 @@ def dense():
     return SimpleNamespace(
         adjacency=adjacency, incidence=incidence, cosines=cosines, scaled=scaled, bpr=bpr, lgn=lgn
     )
+
+
+@pytest.fixture
+def killed_run(tmp_path):
+    """A function that trains models of one kind, without a stop and killed in the second
+    epoch and resumed by another process, and returns both."""
+
+    def run(data, build):
+        options = {'batch_size': 5, 'seed': 3, 'epochs': 3, 'progress': False}
+        whole, killed, resumed = (build() for _ in range(3))
+        graphrec.fit(whole, data, **options)
+        plain, steps = killed.loss, itertools.count()
+        fatal = len(killed.make_sampler(data, 5)) + 2  # In the second epoch.
+        killed.loss = lambda batch: plain(batch) if next(steps) < fatal else 1 / 0
+        options.update(checkpoint=tmp_path, checkpoint_minutes=0)
+        with pytest.raises(ZeroDivisionError):
+            graphrec.fit(killed, data, **options)
+        graphrec.fit(resumed, data, **options)
+        return whole, resumed
+
+    return run
+
+
+@pytest.fixture
+def gradcheck():
+    """A function that checks the gradients of a model's loss with respect to all parameters;
+    :obj:`before` is called ahead of every evaluation."""
+
+    def check(model, batch, before=lambda: None):
+        names = [name for name, _ in model.named_parameters()]
+
+        def loss(*values):
+            before()
+            state = {f'model.{name}': value for name, value in zip(names, values, strict=True)}
+            return torch.func.functional_call(Loss(model), state, (batch,))
+
+        values = [p.detach().clone().requires_grad_() for p in model.parameters()]
+        return torch.autograd.gradcheck(loss, values)
+
+    return check
+
+
+class Loss(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch):
+        return self.model.loss(batch)
 
 
 def incidence(data):

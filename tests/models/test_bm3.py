@@ -2,29 +2,18 @@ import copy
 
 import pytest
 import torch
-from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.models import BM3
-from graphrec.models.bm3 import PRESETS
 
 USERS, ITEMS = 6, 7
 ALL = torch.arange(USERS)
 
 
 @pytest.fixture
-def data():
-    data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
-    generator = torch.Generator().manual_seed(3)
-    dense = torch.rand(USERS, ITEMS, generator=generator) < 0.4
-    dense[5] = dense[:, 6] = False  # An isolated user and an isolated item.
-    data['user', 'interacts', 'item'].edge_index = dense.nonzero().t().contiguous()
-    data['item'].x_visual = torch.randn(ITEMS, 5, generator=generator)
-    data['item'].x_text = torch.randn(ITEMS, 3, generator=generator)
-    data['item'].x_visual[4] = data['item'].x_text[4] = 0  # An item without features.
-    return data
+def data(more_items):
+    return more_items
 
 
 @pytest.fixture
@@ -99,9 +88,8 @@ def test_loss_and_gradients_equal_the_equation(data, batch, dropout, freeze_feat
     torch.testing.assert_close(grads, others, atol=1e-6, rtol=1e-5)
 
 
-def test_gradcheck(data, batch):
+def test_gradcheck(data, batch, gradcheck):
     model = BM3.from_graph(data, dim=3, dropout=0.0, reg=0.1).double()
-    names = [name for name, _ in model.named_parameters()]
     # Targets are constants: they are taken from a copy that does not move.
     fixed = copy.deepcopy(model)
     z_user, z_item = (z.detach() for z in fixed.embed())
@@ -111,23 +99,11 @@ def test_gradcheck(data, batch):
         *(f.detach() for f in fixed.encode(batch.pos)),
     ]
 
-    def loss(*values):
+    def before():
         queue = iter(targets)
         model._target = lambda z: next(queue)
-        state = {f'model.{name}': value for name, value in zip(names, values, strict=True)}
-        return torch.func.functional_call(Wrapped(model), state, (batch,))
 
-    values = [p.detach().clone().requires_grad_() for p in model.parameters()]
-    assert torch.autograd.gradcheck(loss, values)
-
-
-class Wrapped(torch.nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch):
-        return self.model.loss(batch)
+    assert gradcheck(model, batch, before)
 
 
 def test_identical_views_lose_nothing(data):
@@ -268,16 +244,6 @@ def test_state_dict_round_trip_and_seed(data):
     assert not torch.equal(first.score(ALL), other.score(ALL))
     other.load_state_dict(first.state_dict())
     assert torch.equal(first.score(ALL), other.score(ALL))
-
-
-def test_presets_build(data):
-    for name in PRESETS:
-        config = BM3.from_graph(data, **BM3.preset(name)).config
-        assert (config.num_layers, config.dropout, config.reg) == tuple(PRESETS[name].values())
-    BM3.preset('baby')['reg'] = 7  # A copy.
-    assert BM3.preset('baby')['reg'] == 0.1
-    with pytest.raises(GraphError, match='baby'):
-        BM3.preset('moon')
 
 
 @pytest.mark.parametrize(

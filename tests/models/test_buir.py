@@ -1,11 +1,7 @@
-import itertools
-
 import pytest
 import torch
 from torch.nn import functional as F
-from torch_geometric.data import HeteroData
 
-import graphrec
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.models import BUIR, LightGCN
@@ -14,13 +10,8 @@ USERS, ITEMS = 8, 6
 
 
 @pytest.fixture
-def data():
-    data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
-    dense = torch.rand(USERS, ITEMS, generator=torch.Generator().manual_seed(3)) < 0.5
-    dense[7] = False
-    data['user', 'interacts', 'item'].edge_index = dense.nonzero().t().contiguous()
-    return data
+def data(make_graph):
+    return make_graph(USERS, ITEMS, 0.5, lone_user=7)
 
 
 @pytest.fixture
@@ -102,24 +93,15 @@ def test_rank_history_scores_a_person_like_a_user(data):
     model = build(data)
     plain = LightGCN.from_graph(data, dim=4, num_layers=2)
     items = torch.tensor([1, 3])
-    person = plain._history_vectors([items], plain.propagate_layers())
+    person = plain._history_vectors([items])
     q, item = model.predictor, plain()['item']
     expected = q(person) @ item.t() + person @ q(item).t()
     torch.testing.assert_close(model.rank_history([items]), expected.detach())
 
 
 @pytest.mark.parametrize('moves', ['all', 'batch'])
-def test_a_run_killed_in_an_epoch_goes_on_with_the_same_bits(data, tmp_path, moves):
-    options = {'batch_size': 5, 'seed': 3, 'epochs': 3, 'progress': False}
-    whole, killed, resumed = (build(data, moves=moves, momentum=0.5) for _ in range(3))
-    graphrec.fit(whole, data, **options)
-    plain, steps = killed.loss, itertools.count()
-    fatal = len(killed.make_sampler(data, 5)) + 2  # In the second epoch.
-    killed.loss = lambda batch: plain(batch) if next(steps) < fatal else 1 / 0
-    options.update(checkpoint=tmp_path, checkpoint_minutes=0)
-    with pytest.raises(ZeroDivisionError):
-        graphrec.fit(killed, data, **options)
-    graphrec.fit(resumed, data, **options)
+def test_a_run_killed_in_an_epoch_goes_on_with_the_same_bits(data, killed_run, moves):
+    whole, resumed = killed_run(data, lambda: build(data, moves=moves, momentum=0.5))
     assert torch.equal(resumed.embedding, whole.embedding)
     assert torch.equal(resumed.target, whole.target)
 

@@ -1,10 +1,8 @@
 import copy
-import itertools
 
 import pytest
 import torch
 from torch.nn import functional as F
-from torch_geometric.data import HeteroData
 
 import graphrec
 from graphrec.contrastive import EdgeDrop, info_nce
@@ -18,13 +16,8 @@ READS_MAIN = ('svd', 'hypergraph')
 
 
 @pytest.fixture
-def data():
-    data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
-    dense = torch.rand(USERS, ITEMS, generator=torch.Generator().manual_seed(3)) < 0.4
-    dense[11] = dense[:, 8] = False  # An isolated user and an isolated item.
-    data['user', 'interacts', 'item'].edge_index = dense.nonzero().t().contiguous()
-    return data
+def data(make_graph):
+    return make_graph(USERS, ITEMS, 0.4, lone_user=11, lone_item=8)
 
 
 @pytest.fixture
@@ -221,17 +214,8 @@ def test_loss_follows_a_permutation_of_items(data, batch, view):
 
 
 @pytest.mark.parametrize('view', ['edge_drop', 'uniform_noise', 'hypergraph', 'svd'])
-def test_a_run_killed_in_an_epoch_goes_on_with_the_same_bits(data, tmp_path, view):
-    options = {'batch_size': 5, 'seed': 3, 'epochs': 3, 'progress': False}
-    whole, killed, resumed = (build(data, view, strength=0.3) for _ in range(3))
-    graphrec.fit(whole, data, **options)
-    plain, steps = killed.loss, itertools.count()
-    fatal = len(killed.make_sampler(data, 5)) + 2  # In the second epoch.
-    killed.loss = lambda batch: plain(batch) if next(steps) < fatal else 1 / 0
-    options.update(checkpoint=tmp_path, checkpoint_minutes=0)
-    with pytest.raises(ZeroDivisionError):
-        graphrec.fit(killed, data, **options)
-    graphrec.fit(resumed, data, **options)
+def test_a_run_killed_in_an_epoch_goes_on_with_the_same_bits(data, killed_run, view):
+    whole, resumed = killed_run(data, lambda: build(data, view, strength=0.3))
     assert torch.equal(resumed.embedding, whole.embedding)
 
 

@@ -3,7 +3,6 @@ import itertools
 import pytest
 import torch
 from torch.nn import functional as F
-from torch_geometric.data import HeteroData
 
 import graphrec
 from graphrec.errors import GraphError
@@ -14,12 +13,8 @@ USERS, ITEMS = 8, 6
 
 
 @pytest.fixture
-def data():
-    data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
-    dense = torch.rand(USERS, ITEMS, generator=torch.Generator().manual_seed(3)) < 0.5
-    data['user', 'interacts', 'item'].edge_index = dense.nonzero().t().contiguous()
-    return data
+def data(make_graph):
+    return make_graph(USERS, ITEMS, 0.5)
 
 
 def uniformity(z):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from graphrec.errors import GraphError
-from graphrec.models.lgmrec import PRESETS, LGMRec
+from graphrec.models.lgmrec import LGMRec
 
 USERS, ITEMS = 7, 6
 ALL = torch.arange(USERS)
@@ -172,19 +172,6 @@ def test_rank_history_is_the_trained_graph_with_one_more_node(featured, dense, s
     scores = model.rank_history([torch.tensor([1, 2])])[0].double()
     torch.testing.assert_close(scores, (z_items @ z).detach(), atol=1e-5, rtol=1e-5)
     assert model.training
-
-
-def test_presets_are_those_of_the_logs(featured):
-    model = LGMRec.from_graph(featured, **LGMRec.preset('sports'))
-    config = model.config
-    assert (config.num_hyperedges, config.keep, config.global_weight) == (4, 0.4, 0.6)
-    assert config.num_global_layers == 4
-    assert LGMRec.from_graph(featured).config == model.config_class(**LGMRec.preset('baby'))
-    assert set(PRESETS) == {'baby', 'sports', 'clothing'}
-    LGMRec.preset('sports')['keep'] = 0.0
-    assert PRESETS['sports']['keep'] == 0.4
-    with pytest.raises(GraphError, match='toys'):
-        LGMRec.preset('toys')
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
@@ -10,12 +9,8 @@ USERS, ITEMS = 8, 6
 
 
 @pytest.fixture
-def data():
-    data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
-    dense = torch.rand(USERS, ITEMS, generator=torch.Generator().manual_seed(3)) < 0.5
-    data['user', 'interacts', 'item'].edge_index = dense.nonzero().t().contiguous()
-    return data
+def data(make_graph):
+    return make_graph(USERS, ITEMS, 0.5)
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@ import copy
 import pytest
 import torch
 from torch.nn import functional as F
-from torch_geometric.data import HeteroData
 
 import graphrec
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.models import LIRDRec
-from graphrec.models.item_features import cosine_transform, modality_weights
-from graphrec.models.lirdrec import PRESETS
+from graphrec.models.item_features import cosine_transform
 
 USERS, ITEMS = 6, 7
 ALL = torch.arange(USERS)
@@ -18,16 +16,10 @@ SMALL = {'dim': 4, 'hidden': 6, 'k': 3, 'attention_hidden': 5}
 
 
 @pytest.fixture
-def data():
-    data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
-    generator = torch.Generator().manual_seed(3)
-    dense = torch.rand(USERS, ITEMS, generator=generator) < 0.4
-    dense[5] = dense[:, 6] = False  # An isolated user and an isolated item.
-    data['user', 'interacts', 'item'].edge_index = dense.nonzero().t().contiguous()
-    data['item'].x_visual = torch.randn(ITEMS, 5, generator=generator)
-    data['item'].x_text = torch.randn(ITEMS, 3, generator=generator)
-    return data
+def data(make_graph):
+    return make_graph(
+        USERS, ITEMS, 0.4, lone_user=5, lone_item=6, features={'visual': 5, 'text': 3}
+    )
 
 
 @pytest.fixture
@@ -137,25 +129,9 @@ def test_loss_and_gradients_equal_the_equation(data, num_negatives):
         torch.testing.assert_close(grad, other, atol=1e-6, rtol=1e-5, msg=name)
 
 
-def test_gradcheck(data, batch):
+def test_gradcheck(data, batch, gradcheck):
     model = build(data, dim=2, hidden=3, num_layers=1, reg=0.1).double().eval()
-    names = [name for name, _ in model.named_parameters()]
-
-    def loss(*values):
-        state = {f'model.{name}': value for name, value in zip(names, values, strict=True)}
-        return torch.func.functional_call(Wrapped(model), state, (batch,))
-
-    values = [p.detach().clone().requires_grad_() for p in model.parameters()]
-    assert torch.autograd.gradcheck(loss, values)
-
-
-class Wrapped(torch.nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch):
-        return self.model.loss(batch)
+    assert gradcheck(model, batch)
 
 
 def test_one_dimensional_transform_is_a_rotation():
@@ -192,13 +168,6 @@ def test_item_graph(data):
     allowed = torch.tensor([0.1, 0.9, 1.0]) / 3
     assert torch.isclose(graph.weight[:, None], allowed, atol=1e-6).any(1).all()
     assert not torch.equal(dense, dense.t())
-
-
-def test_modality_weights():
-    assert modality_weights(['text', 'visual'], 0.2) == [0.8, 0.2]
-    assert modality_weights(['acoustic', 'image', 'text'], 0.2) == [0.4, 0.2, 0.4]
-    assert modality_weights(['visual'], 0.1) == [1.0]
-    assert modality_weights(['acoustic', 'text'], 0.1) == [0.5, 0.5]
 
 
 def test_rows_that_enter_have_three_unit_blocks(data):
@@ -482,16 +451,6 @@ def test_state_dict_round_trip_and_seed(data, batch):
     other.load_state_dict(first.state_dict())
     assert torch.equal(first.score(ALL), other.score(ALL))
     assert 'features' not in first.state_dict()
-
-
-def test_presets_build(data):
-    for name in PRESETS:
-        model = build(data, **LIRDRec.preset(name))
-        assert (model.config.num_layers, model.config.reg) == (2, 1e-4)
-    LIRDRec.preset('baby')['reg'] = 7  # A copy.
-    assert LIRDRec.preset('baby')['reg'] == 1e-4
-    with pytest.raises(GraphError, match='baby'):
-        LIRDRec.preset('moon')
 
 
 @pytest.mark.parametrize(

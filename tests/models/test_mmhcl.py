@@ -4,7 +4,6 @@ import math
 import pytest
 import torch
 from torch.nn import functional as F
-from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
@@ -17,16 +16,8 @@ EDGE = ('user', 'interacts', 'item')
 
 
 @pytest.fixture
-def data():
-    data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
-    generator = torch.Generator().manual_seed(3)
-    dense = torch.rand(USERS, ITEMS, generator=generator) < 0.45
-    dense[6] = dense[:, 5] = False  # An isolated user and an isolated item.
-    data[EDGE].edge_index = dense.nonzero().t().contiguous()
-    data['item'].x_visual = torch.rand(ITEMS, 4, generator=generator) + 0.1
-    data['item'].x_text = torch.rand(ITEMS, 3, generator=generator) + 0.1
-    return data
+def data(positive_features):
+    return positive_features
 
 
 @pytest.fixture
@@ -370,15 +361,7 @@ def test_ngcf_drops_messages_in_training_only(data):
     assert torch.equal(model()['user'], model()['user'])
 
 
-def test_presets_and_seed(data):
-    assert MMHCL.preset('sports')['user_layers'] == 2
-    assert MMHCL.preset('clothing')['k'] == 10
-    default = MMHCL.config_class()
-    assert MMHCL.config_class(**MMHCL.preset('tiktok')) == default
-    MMHCL.preset('sports')['reg'] = 5.0
-    assert MMHCL.preset('sports')['reg'] == 1e-5
-    with pytest.raises(GraphError, match="'beauty'"):
-        MMHCL.preset('beauty')
+def test_seed(data):
     first, same, other = (MMHCL.from_graph(data, **settings(seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(first()['item'], same()['item'])
     assert not torch.equal(first()['item'], other()['item'])

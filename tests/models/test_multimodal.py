@@ -11,7 +11,7 @@ from graphrec.models.freedom import FREEDOM
 from graphrec.models.lattice import LATTICE
 from graphrec.models.lgmrec import LGMRec
 from graphrec.models.mgcn import MGCN
-from graphrec.models.multimodal import MultimodalConfig, unit, visual_weights
+from graphrec.models.multimodal import MultimodalConfig, unit
 from graphrec.persistence import load_model, save
 from graphrec.training import fit
 
@@ -252,14 +252,6 @@ def test_xavier_draw_is_that_of_both_tables(featured):
     for part in model.embedding.split([USERS, ITEMS]):
         bound = (6 / (len(part) + 50)) ** 0.5
         assert 0.9 * bound < part.abs().max() <= bound
-
-
-def test_visual_weights():
-    assert visual_weights(['visual', 'text'], 0.1) == [0.1, 0.9]
-    assert visual_weights(['text', 'image', 'acoustic'], 0.2) == [0.4, 0.2, 0.4]
-    assert visual_weights(['text'], 0.1) == [1.0]
-    assert visual_weights(['visual'], 0.1) == [1.0]
-    assert visual_weights(['text', 'acoustic'], 0.1) == [0.5, 0.5]
 
 
 def test_unit_rows_have_a_finite_gradient_at_zero():

@@ -1,11 +1,7 @@
-import itertools
-
 import pytest
 import torch
 from torch.nn import functional as F
-from torch_geometric.data import HeteroData
 
-import graphrec
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.models import NCL, LightGCN
@@ -14,12 +10,8 @@ USERS, ITEMS = 10, 7
 
 
 @pytest.fixture
-def data():
-    data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
-    dense = torch.rand(USERS, ITEMS, generator=torch.Generator().manual_seed(3)) < 0.5
-    data['user', 'interacts', 'item'].edge_index = dense.nonzero().t().contiguous()
-    return data
+def data(make_graph):
+    return make_graph(USERS, ITEMS, 0.5)
 
 
 @pytest.fixture
@@ -93,18 +85,9 @@ def test_more_prototypes_than_nodes(data, batch):
     assert bool(model.loss(batch).isfinite())
 
 
-def test_a_run_killed_in_an_epoch_goes_on_with_its_centroids(data, tmp_path):
+def test_a_run_killed_in_an_epoch_goes_on_with_its_centroids(data, killed_run):
     weights = {'structure_weight': 0.1, 'prototype_weight': 0.1}
-    options = {'batch_size': 5, 'seed': 3, 'epochs': 3, 'progress': False}
-    whole, killed, resumed = (build(data, **weights) for _ in range(3))
-    graphrec.fit(whole, data, **options)
-    plain, steps = killed.loss, itertools.count()
-    fatal = len(killed.make_sampler(data, 5)) + 2  # In the second epoch.
-    killed.loss = lambda batch: plain(batch) if next(steps) < fatal else 1 / 0
-    options.update(checkpoint=tmp_path, checkpoint_minutes=0)
-    with pytest.raises(ZeroDivisionError):
-        graphrec.fit(killed, data, **options)
-    graphrec.fit(resumed, data, **options)
+    whole, resumed = killed_run(data, lambda: build(data, **weights))
     for name, value in resumed.state_dict().items():
         assert torch.equal(value, whole.state_dict()[name]), name
 

@@ -3,7 +3,6 @@ import copy
 import pytest
 import torch
 from torch.nn import functional as F
-from torch_geometric.data import HeteroData
 
 from graphrec.contrastive import info_nce, semantic_info_nce
 from graphrec.errors import GraphError
@@ -18,16 +17,8 @@ OFF = {'perturb_weight': 0.0, 'anchor_weight': 0.0, 'alignment_weight': 0.0}
 
 
 @pytest.fixture
-def data():
-    data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
-    generator = torch.Generator().manual_seed(3)
-    dense = torch.rand(USERS, ITEMS, generator=generator) < 0.45
-    dense[6] = dense[:, 5] = False  # An isolated user and an isolated item.
-    data[EDGE].edge_index = dense.nonzero().t().contiguous()
-    data['item'].x_visual = torch.rand(ITEMS, 4, generator=generator) + 0.1
-    data['item'].x_text = torch.rand(ITEMS, 3, generator=generator) + 0.1
-    return data
+def data(positive_features):
+    return positive_features
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ import copy
 import pytest
 import torch
 from torch.nn import functional as F
-from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
@@ -14,17 +13,8 @@ ALL = torch.arange(USERS)
 
 
 @pytest.fixture
-def data():
-    data = HeteroData()
-    data['user'].num_nodes, data['item'].num_nodes = USERS, ITEMS
-    generator = torch.Generator().manual_seed(3)
-    dense = torch.rand(USERS, ITEMS, generator=generator) < 0.4
-    dense[5] = dense[:, 6] = False  # An isolated user and an isolated item.
-    data['user', 'interacts', 'item'].edge_index = dense.nonzero().t().contiguous()
-    data['item'].x_visual = torch.randn(ITEMS, 5, generator=generator)
-    data['item'].x_text = torch.randn(ITEMS, 3, generator=generator)
-    data['item'].x_visual[4] = data['item'].x_text[4] = 0  # An item without features.
-    return data
+def data(more_items):
+    return more_items
 
 
 @pytest.fixture
