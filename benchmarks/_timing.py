@@ -72,6 +72,20 @@ def write(path: Path, record: dict[str, Any]) -> None:
     os.replace(file.name, path)
 
 
+def write_section(path: Path | None, name: str, text: str) -> None:
+    """Replaces what stands between the marks of a section of a document, if there is one
+    to write; new sections go to the end."""
+    if path is None:
+        return
+    begin, end = f'<!-- {name} -->', f'<!-- end of {name} -->'
+    document = path.read_text()
+    if begin not in document:
+        document = f'{document.rstrip()}\n\n{begin}\n{end}\n'
+    head, rest = document.split(begin, 1)
+    _, tail = rest.split(end, 1)
+    path.write_text(f'{head}{begin}\n{text.strip()}\n\n{end}{tail}')
+
+
 def report(rows: list[dict[str, Any]], digits: int = 2) -> str:
     """The rows as a Markdown table."""
     frame = pd.DataFrame(rows)
@@ -93,4 +107,5 @@ def parser(description: str | None, out: str) -> argparse.ArgumentParser:
     )
     made.add_argument('--threads', type=int, default=2, help='torch threads (default: 2)')
     made.add_argument('--out', type=Path, default=Path(out), help=f'JSON (default: {out})')
+    made.add_argument('--docs', type=Path, help='document whose section to write again')
     return made
