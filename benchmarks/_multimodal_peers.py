@@ -111,7 +111,7 @@ def textbook_freedom(data: HeteroData) -> Peer:
     features = [torch.nn.Parameter(model.feature(m).detach().clone()) for m in model.featured]
     maps = [torch.nn.Parameter(model.weight(m).detach().clone()) for m in model.featured]
     optimizer = torch.optim.Adam([user_emb, item_emb, *features, *maps], lr=LR['FREEDOM'])
-    edges, pruned = train_edges(data), {}
+    edges, pruned = model._edge_index, {}  # In the order of the draw.
 
     def begin_epoch() -> None:
         generator = torch.Generator().manual_seed(DRAW)

@@ -57,6 +57,20 @@ PEERS: dict[str, dict[str, Callable[[HeteroData], Peer]]] = {
 TOLERANCE = {OURS: 1e-5, LOW: 1e-3}
 TARGETS = {'MMHCL': 5.0}
 MEMORY_TARGET = 1 / 5
+HEAD = """## Epochs of multimodal models
+
+    python benchmarks/multimodal_epoch.py --docs docs/performance.md
+
+TikTok (visual and acoustic features), the published settings. The textbook form holds every
+operator as one `torch.sparse` COO matrix, MMHCL's hypergraphs multiplied out to all pairs of
+users and of items, and lets autograd keep the similarities of all blocks, as the published code
+does (`benchmarks/_multimodal_peers.py`). Same numbers, same batches, in turns; losses agree
+step by step. The peak is that of a process of its own without the reading of files; "for
+training" is what is left beside libraries, data and the model at rest.
+
+Below, the parts of a step of MMHCL, each timed alone, and the products of the contrast at the
+rate of one such product measured on the same machine.
+"""
 
 
 def batches(name: str, data: HeteroData) -> tuple[Iterator[BPRBatch], int]:
@@ -291,7 +305,7 @@ def main() -> None:
     print(text)
     if 'MMHCL' in args.models:
         print('\n' + '\n'.join(verdict(record)))
-    write_section(args.docs, 'multimodal_epoch', text)
+    write_section(args.docs, 'multimodal_epoch', f'{HEAD}\n{text}')
 
 
 if __name__ == '__main__':
