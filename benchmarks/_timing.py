@@ -45,6 +45,13 @@ def spread(seconds: list[float]) -> dict[str, float]:
     }
 
 
+def builds(made: list[dict[str, float]]) -> dict[str, float]:
+    """Seconds and bytes of the same build in several processes."""
+    seconds = [run['seconds'] for run in made]
+    cell = spread(seconds) if len(seconds) > 1 else {'median_ms': 1e3 * seconds[0]}
+    return cell | {key: max(run[key] for run in made) for key in ('peak bytes', 'bytes before')}
+
+
 def peak_memory(arguments: list[str]) -> int:
     """Peak resident bytes of a fresh Python process running :obj:`arguments`."""
     # Not ru_maxrss: a child begins with its parent's.

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from _jobs import machine, peak_memory, reset_peak_memory
-from _timing import DATA_ROOT, parser, report, spread, write, write_section
+from _timing import DATA_ROOT, builds, parser, report, write, write_section
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
@@ -154,13 +154,7 @@ def measure(args: argparse.Namespace, graph: str) -> dict[str, Any]:
             command += ['--users', str(args.users)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             made.append(json.loads(done.stdout.splitlines()[-1]))
-    cell = {}
-    for way, made in runs.items():
-        seconds = [run['seconds'] for run in made]
-        cell[way] = spread(seconds) if len(seconds) > 1 else {'median_ms': 1e3 * seconds[0]}
-        for key in ('peak bytes', 'bytes before'):
-            cell[way][key] = max(run[key] for run in made)
-    return cell
+    return {way: builds(made) for way, made in runs.items()}
 
 
 def table(cells: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from _jobs import machine, peak_memory, reset_peak_memory
-from _timing import parser, report, spread, write, write_section
+from _timing import builds, parser, report, write, write_section
 from torch import Tensor
 
 from graphrec.graphs.hypergraph import item_hypergraph
@@ -151,10 +151,7 @@ def measure(args: argparse.Namespace, dims: list[int], hyper: bool) -> dict[str,
     cell: dict[str, Any] = {'dims': dims, 'hypergraph': hyper, 'operations': operations}
     cell['seconds of the products alone'] = floor
     for name, made in runs.items():
-        seconds = [run['seconds'] for run in made]
-        cell[name] = spread(seconds) if len(seconds) > 1 else {'median_ms': 1e3 * seconds[0]}
-        for key in ('peak bytes', 'bytes before'):
-            cell[name][key] = max(run[key] for run in made)
+        cell[name] = builds(made)
     return cell
 
 
