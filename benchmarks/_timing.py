@@ -45,6 +45,13 @@ def spread(seconds: list[float]) -> dict[str, float]:
     }
 
 
+def builds(made: list[dict[str, float]]) -> dict[str, float]:
+    """Seconds and bytes of the same build in several processes."""
+    seconds = [run['seconds'] for run in made]
+    cell = spread(seconds) if len(seconds) > 1 else {'median_ms': 1e3 * seconds[0]}
+    return cell | {key: max(run[key] for run in made) for key in ('peak bytes', 'bytes before')}
+
+
 def peak_memory(arguments: list[str]) -> int:
     """Peak resident bytes of a fresh Python process running :obj:`arguments`."""
     # Not ru_maxrss: a child begins with its parent's.
@@ -72,6 +79,20 @@ def write(path: Path, record: dict[str, Any]) -> None:
     os.replace(file.name, path)
 
 
+def write_section(path: Path | None, name: str, text: str) -> None:
+    """Replaces what stands between the marks of a section of a document, if there is one
+    to write; new sections go to the end."""
+    if path is None:
+        return
+    begin, end = f'<!-- {name} -->', f'<!-- end of {name} -->'
+    document = path.read_text()
+    if begin not in document:
+        document = f'{document.rstrip()}\n\n{begin}\n{end}\n'
+    head, rest = document.split(begin, 1)
+    _, tail = rest.split(end, 1)
+    path.write_text(f'{head}{begin}\n{text.strip()}\n\n{end}{tail}')
+
+
 def report(rows: list[dict[str, Any]], digits: int = 2) -> str:
     """The rows as a Markdown table."""
     frame = pd.DataFrame(rows)
@@ -93,4 +114,5 @@ def parser(description: str | None, out: str) -> argparse.ArgumentParser:
     )
     made.add_argument('--threads', type=int, default=2, help='torch threads (default: 2)')
     made.add_argument('--out', type=Path, default=Path(out), help=f'JSON (default: {out})')
+    made.add_argument('--docs', type=Path, help='document whose section to write again')
     return made

@@ -69,6 +69,20 @@ def check_tables(a: Tensor, b: Tensor) -> None:
         )
 
 
+def rows_of_block(a: Tensor, b: Tensor, block_bytes: int | None) -> int:
+    r"""Rows that a block of :math:`\mathbf{A} \mathbf{B}^{\top}` may have."""
+    if block_bytes is None:
+        block_bytes = _CUDA_BLOCK_BYTES if a.is_cuda else BLOCK_BYTES
+    rows = block_bytes // (b.size(0) * a.element_size())
+    return min(max(rows, _MIN_ROWS), a.size(0))
+
+
+def logits_are_safe(a: Tensor, b: Tensor) -> bool:
+    """Whether lengths keep all logits where exp needs no shift; not so for NaN."""
+    largest = a.float().norm(dim=1).amax() * b.float().norm(dim=1).amax()
+    return bool(largest < _SAFE_LOGIT)
+
+
 class ExpBlocks:
     r"""Blocks of rows of :math:`\exp(s \mathbf{A} \mathbf{B}^{\top} - \mathbf{m})`, one after
     the other in the same buffer.
@@ -78,20 +92,21 @@ class ExpBlocks:
         b: :math:`\mathbf{B}`, shape :math:`(C, d)`.
         exclude: Columns :math:`(B)` whose entry is zero; -1 for none.
         block_bytes: Size of the buffer.
+        plain: Whether :math:`\mathbf{m}` is zero; where logits are safe if omitted.
     """
 
     def __init__(
-        self, a: Tensor, b: Tensor, exclude: Tensor | None, block_bytes: int | None
+        self,
+        a: Tensor,
+        b: Tensor,
+        exclude: Tensor | None,
+        block_bytes: int | None,
+        plain: bool | None = None,
     ) -> None:
         self.a, self.b, self.exclude = a, b, exclude
-        if block_bytes is None:
-            block_bytes = _CUDA_BLOCK_BYTES if a.is_cuda else BLOCK_BYTES
-        rows = block_bytes // (b.size(0) * a.element_size())
-        self.rows = min(max(rows, _MIN_ROWS), a.size(0))
+        self.rows = rows_of_block(a, b, block_bytes)
         self._buffer = a.new_empty(self.rows, b.size(0))
-        # The largest logit that lengths allow; NaN takes the careful way too.
-        largest = a.float().norm(dim=1).amax() * b.float().norm(dim=1).amax()
-        self._plain = bool(largest < _SAFE_LOGIT)
+        self._plain = logits_are_safe(a, b) if plain is None else plain
 
     def slices(self) -> list[slice]:
         """The rows of each block."""

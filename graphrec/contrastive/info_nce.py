@@ -1,6 +1,6 @@
 """InfoNCE between two views of the nodes of a type."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -96,25 +96,17 @@ def info_nce(
     if isinstance(candidates, Tensor):
         return _sampled(z1, z2, anchors, weight, candidates, temperature, negatives)
     rows = z1 if anchors is None else z1[anchors]
+    options: dict[str, Any] = {'temperature': temperature, 'weight': weight, 'bf16': bf16}
     if anchors is None or candidates == 'batch':
         positive = torch.arange(rows.size(0), device=z1.device)
         table = z2 if anchors is None else z2[anchors]
-        same = rows
+        options['both_views'] = negatives == 'both'
     else:
-        positive, table, same = anchors, z2, z1
-    exclude = None
-    if negatives == 'both':
-        exclude = positive + table.size(0)
-        table = torch.cat([table, same])
-    return blockwise_info_nce(
-        rows,
-        table,
-        positive,
-        temperature=temperature,
-        weight=weight,
-        exclude=exclude,
-        bf16=bf16,
-    )
+        positive, table = anchors, z2
+        if negatives == 'both':
+            options['exclude'] = positive + table.size(0)
+            table = torch.cat([table, z1])
+    return blockwise_info_nce(rows, table, positive, **options)
 
 
 def nt_xent(

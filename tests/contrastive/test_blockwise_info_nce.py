@@ -58,6 +58,29 @@ def test_without_positives():
         torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ('temperature', 'dtype'),
+    [(0.2, torch.float32), (0.2, torch.float64), (0.01, torch.float64)],  # The last: a maximum.
+)
+@pytest.mark.parametrize('block_bytes', [17 * 90 * 4, None])
+def test_both_views_equal_the_dense_form_of_the_joined_table(temperature, dtype, block_bytes):
+    a, b = tables(90, 70, dtype=dtype)
+    positive = torch.arange(90) % 70
+    weight = torch.linspace(0, 2, 90, dtype=dtype)
+    exclude = torch.arange(70, 160)
+    expected = dense(a, torch.cat([b, a]), positive, temperature, weight, exclude)
+    options = {'temperature': temperature, 'weight': weight, 'block_bytes': block_bytes}
+    ours = blockwise_info_nce(a, b, positive, both_views=True, **options)
+    torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-6)
+    with torch.no_grad():
+        assert torch.equal(blockwise_info_nce(a, b, positive, both_views=True, **options), ours)
+    pairs = zip(
+        torch.autograd.grad(ours, (a, b)), torch.autograd.grad(expected, (a, b)), strict=True
+    )
+    for grad, wanted in pairs:
+        torch.testing.assert_close(grad, wanted, atol=1e-5, rtol=1e-5)
+
+
 def test_gradcheck():
     a, b = tables(6, 4, 3, torch.float64)
     positive, weight = torch.tensor([0, 3, 1, 2, 1, 0]), torch.rand(6).double()
@@ -68,6 +91,12 @@ def test_gradcheck():
 
     assert torch.autograd.gradcheck(loss, (a, b))
     assert torch.autograd.gradcheck(lambda a: loss(a, a[:4]), a)
+    for wanted in (positive, None):
+
+        def joined(a, b, wanted=wanted):
+            return blockwise_info_nce(a, b, wanted, weight=weight, both_views=True)
+
+        assert torch.autograd.gradcheck(joined, (a, b))
     assert torch.autograd.gradcheck(lambda a: loss(a, b.detach()), a)
     assert torch.autograd.gradcheck(lambda b: loss(a.detach(), b), b)
 
@@ -118,7 +147,8 @@ def test_bf16_is_close(temperature):
     assert float(((low[0] - exact[0]).abs() / exact[0]).detach()) < 5e-3
     for ours, expected in zip(low[1:], exact[1:], strict=True):
         error = float((ours - expected).norm() / expected.norm())
-        assert 0 < error < 0.02
+        # Zero where the processor has no such products.
+        assert error < 0.01
 
 
 def test_memory_is_a_block_and_not_the_matrix(monkeypatch):
@@ -147,3 +177,5 @@ def test_errors():
         blockwise_info_nce(a, b, positive[:2])
     with pytest.raises(GraphError, match='shapes'):
         blockwise_info_nce(a, b[:, :2], positive)
+    with pytest.raises(GraphError, match="either 'exclude' or 'both_views'"):
+        blockwise_info_nce(a, b, positive, exclude=positive, both_views=True)

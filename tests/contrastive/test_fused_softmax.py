@@ -29,51 +29,47 @@ def test_serves_large_tables_on_the_cpu():
 
 @pytest.mark.parametrize('excluding', [False, True])
 @pytest.mark.parametrize('positives', [False, True])
-@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
-def test_info_nce_equals_the_sweep(excluding, positives, dtype):
-    a, b = tables(700, 650, dtype=dtype)
+def test_info_nce_in_bf16_is_close_to_the_sweep(excluding, positives):
+    a, b = tables(700, 650, 64)
     positive = torch.arange(700) % 650 if positives else None
     options = {
         'temperature': 0.2,
-        'weight': torch.linspace(-1, 2, 700, dtype=dtype),
+        'weight': torch.linspace(-1, 2, 700),
         'exclude': torch.where(torch.arange(700) % 3 > 0, (torch.arange(700) + 1) % 650, -1)
         if excluding
         else None,
     }
-    fused = blockwise_info_nce(a, b, positive, **options)
+    fused = blockwise_info_nce(a, b, positive, bf16=True, **options)
     swept = blockwise_info_nce(a, b, positive, block_bytes=2**18, **options)
-    torch.testing.assert_close(fused, swept, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(fused, swept, atol=1e-3, rtol=1e-4)
     for ours, expected in zip(
         torch.autograd.grad(fused, (a, b)), torch.autograd.grad(swept, (a, b)), strict=True
     ):
-        torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-5)
+        assert 0 < float((ours - expected).norm() / expected.norm()) < 5e-3
+
+
+def test_both_views_in_bf16_are_close():
+    a, b = tables(700, 700, 64)
+    found = []
+    for bf16 in (True, False):
+        loss = blockwise_info_nce(a, b, torch.arange(700), both_views=True, bf16=bf16)
+        found.append(torch.autograd.grad(loss, (a, b)))
+    for ours, expected in zip(*found, strict=True):
+        assert 0 < float((ours - expected).norm() / expected.norm()) < 5e-3
 
 
 @pytest.mark.parametrize('heavy', ['positive', 'excluded'])
 def test_a_heavy_candidate_is_left_to_the_sweep(heavy):
-    a, _ = tables(600, 600, dtype=torch.float64)
+    a, _ = tables(600, 600)
     own, other = torch.arange(600), (torch.arange(600) + 1) % 600
     positive, exclude = (own, other) if heavy == 'positive' else (other, own)
     found = [
         blockwise_info_nce(
-            a, a, positive, temperature=0.02, exclude=exclude, block_bytes=block_bytes
+            a, a, positive, temperature=0.02, exclude=exclude, bf16=True, block_bytes=size
         )
-        for block_bytes in (None, 2**20)
+        for size in (None, 16 * 2**20)
     ]
     assert torch.equal(*found)
-
-
-def test_bf16_is_close():
-    a, b = tables(900, 900, 64)
-    positive = torch.arange(900)
-    exact, low = (
-        blockwise_info_nce(a, b, positive, temperature=0.5, bf16=bf16) for bf16 in (False, True)
-    )
-    torch.testing.assert_close(low, exact, rtol=1e-3, atol=0)
-    for ours, expected in zip(
-        torch.autograd.grad(low, (a, b)), torch.autograd.grad(exact, (a, b)), strict=True
-    ):
-        assert 0 < float((ours - expected).norm() / expected.norm()) < 5e-3
 
 
 def test_logsumexp_equals_the_sweep():
