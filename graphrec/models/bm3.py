@@ -147,6 +147,13 @@ class BM3(Recommender):
             x = item_features(data, self.config.modalities)
             self.features = torch.cat(list(x.values()), 1)
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        rows: dict[str, tuple[str, ...]] = {'embedding': ('user', 'item')}
+        return rows | dict.fromkeys(self.feature_rows(), ('item',))
+
+    def feature_rows(self) -> tuple[str, ...]:
+        return () if self.config.freeze_features else ('features',)
+
     def begin_epoch(self, generator: torch.Generator) -> None:
         self._generator = generator
 

@@ -98,6 +98,9 @@ class LATTICE(MultimodalLightGCN):
         if 'epoch_key' in self._buffers:
             self.epoch_key.fill_(-1)
 
+    def fitted_buffers(self) -> tuple[str, ...]:
+        return ('nearest', 'epoch_key')
+
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         found = super().load_state_dict(*args, **kwargs)
         self._restored = True

@@ -136,6 +136,14 @@ class MMHCL(Recommender):
                 [semantic_graph(data, m, config.k, source=config.source) for m in names]
             )
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        rows: dict[str, tuple[str, ...]] = {'embedding': ('user', 'item')}
+        if self.user_embedding is not None:
+            rows['user_embedding'] = ('user',)
+        if self.item_embedding is not None:
+            rows['item_embedding'] = ('item',)
+        return rows
+
     def begin_epoch(self, generator: torch.Generator) -> None:
         self._generator = generator
 

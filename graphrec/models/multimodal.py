@@ -12,6 +12,7 @@ from graphrec.graphs.schema import FEATURE_PREFIX, modalities
 from graphrec.graphs.semantic import semantic_modalities
 from graphrec.models.item_features import check_modalities, item_features, xavier_
 from graphrec.models.lightgcn import LightGCN, LightGCNConfig
+from graphrec.models.recommender import Recommender
 
 VISUAL = ('visual', 'image')
 
@@ -123,6 +124,18 @@ class MultimodalLightGCN(LightGCN):
             self.register_buffer(name, x, persistent=False)
         elif name not in self._parameters:
             self.register_parameter(name, torch.nn.Parameter(x.clone()))
+
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        features = (f'{FEATURE_PREFIX}{name}' for name in self.featured)
+        return super().node_rows() | dict.fromkeys(features, ('item',))
+
+    def feature_rows(self) -> tuple[str, ...]:
+        if self.config.freeze_features:
+            return ()
+        return tuple(f'{FEATURE_PREFIX}{name}' for name in self.featured)
+
+    # What a subclass adds to the propagated rows is in its forward alone.
+    pair_scores = Recommender.pair_scores
 
     def require_features(self) -> None:
         """Refuses modalities that have a frozen graph and no features."""

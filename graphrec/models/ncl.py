@@ -102,6 +102,12 @@ class NCL(LightGCN):
             self.num_epochs.zero_()
             self.epoch_key.fill_(-1)
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        return {**super().node_rows(), 'cluster': ('user', 'item')}
+
+    def fitted_buffers(self) -> tuple[str, ...]:
+        return ('centroids', 'cluster', 'epoch_key')
+
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         found = super().load_state_dict(*args, **kwargs)
         self._restored = True

@@ -155,6 +155,9 @@ class SemanticItemGraph(Recommender):
             if self.projections:
                 self.features.append(data[ITEM][feature_name(data, name)])
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        return {'embedding': ('user', 'item')}
+
     def begin_epoch(self, generator: torch.Generator) -> None:
         self._generator = generator
 
