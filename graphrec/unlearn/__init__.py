@@ -1,5 +1,8 @@
 """Unlearning as graph edits: what to forget, how, whether it worked, and the record of it."""
 
+from graphrec.unlearn.audit import audit
+from graphrec.unlearn.audit_report import AuditReport
+from graphrec.unlearn.canaries import canary_uniformity, insert_canaries
 from graphrec.unlearn.edit_files import edit_from_json, read_edit, read_ids, read_pairs
 from graphrec.unlearn.edits import (
     Edit,
@@ -12,13 +15,20 @@ from graphrec.unlearn.edits import (
     RemoveUsers,
 )
 from graphrec.unlearn.forget_set import EditResult, EditSummary, ForgetSet
+from graphrec.unlearn.forgetting import ForgetResult, forget
 from graphrec.unlearn.graph_digest import graph_digest, store_digests
+from graphrec.unlearn.methods import METHODS
+from graphrec.unlearn.report import ForgetReport
 
 __all__ = [
+    'METHODS',
+    'AuditReport',
     'Edit',
     'EditResult',
     'EditSet',
     'EditSummary',
+    'ForgetReport',
+    'ForgetResult',
     'ForgetSet',
     'RemoveAttribute',
     'RemoveInteractions',
@@ -26,8 +36,12 @@ __all__ = [
     'RemoveModality',
     'RemoveQueries',
     'RemoveUsers',
+    'audit',
+    'canary_uniformity',
     'edit_from_json',
+    'forget',
     'graph_digest',
+    'insert_canaries',
     'read_edit',
     'read_ids',
     'read_pairs',
