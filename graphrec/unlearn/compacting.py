@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from graphrec.graphs.schema import REMOVED
 from graphrec.unlearn.copying import own, selected
 from graphrec.unlearn.references import target_of
 from graphrec.unlearn.store_values import node_values, per_node
-from graphrec.unlearn.targets import REMOVED, marked
+from graphrec.unlearn.targets import marked
 
 
 def compacted(data: HeteroData) -> tuple[HeteroData, dict[str, Tensor]]:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphrec.graphs.schema import FEATURE_PREFIX, ITEM, PRESENT_PREFIX, modalities
+from graphrec.graphs.schema import FEATURE_PREFIX, ITEM, PRESENT_PREFIX, REMOVED, modalities
 from graphrec.graphs.semantic import frozen_modalities
 from graphrec.unlearn.references import checked_numbers, is_neighbour_list, target_of
 from graphrec.unlearn.store_values import per_node
-from graphrec.unlearn.targets import REMOVED, Targets, codes, marked
+from graphrec.unlearn.targets import Targets, codes, marked
 
 CODE_PREFIX = 'code_'
 

@@ -13,6 +13,7 @@ from graphrec.errors import GraphError, UnknownIdError
 from graphrec.graphs.schema import (
     INTERACTS,
     ITEM,
+    REMOVED,
     USER,
     EdgeType,
     index_of,
@@ -22,7 +23,6 @@ from graphrec.graphs.semantic import frozen_modalities
 from graphrec.unlearn.references import BELONGINGS, OWNERSHIP, checked_numbers, target_of
 from graphrec.unlearn.removals import Removals
 
-REMOVED = 'is_removed'
 HOLDOUT = 'holdout_'
 
 

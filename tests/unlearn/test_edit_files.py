@@ -57,7 +57,7 @@ def test_the_graph_says_what_ids_are(write, graph):
     assert read_ids(write('item,why\n101,x\n'), graph, 'item') == (101,)
     assert read_ids(write('item\n101\n'), graph, 'item') == (101,)
     assert read_pairs(write('item,user\n101,u1\n'), graph) == (('u1', 101),)
-    planted = datasets.planted(num_users=5, num_items=6, num_interactions=12, seed=0)
+    planted = datasets.planted(num_users=5, num_items=20, num_interactions=30)
     with pytest.raises(FormatError, match=r"holds the user 'u1', but ids are integers"):
         read_ids(write('u1\n'), planted, 'user')
 
