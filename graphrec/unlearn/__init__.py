@@ -17,7 +17,11 @@ from graphrec.unlearn.edits import (
 from graphrec.unlearn.forget_set import EditResult, EditSummary, ForgetSet
 from graphrec.unlearn.forgetting import ForgetResult, forget
 from graphrec.unlearn.graph_digest import graph_digest, store_digests
+from graphrec.unlearn.ledger import Ledger
+from graphrec.unlearn.ledger_check import Verification, verify_ledger
 from graphrec.unlearn.methods import METHODS
+from graphrec.unlearn.model_digest import model_digest
+from graphrec.unlearn.pseudonyms import read_key
 from graphrec.unlearn.report import ForgetReport
 
 __all__ = [
@@ -30,20 +34,25 @@ __all__ = [
     'ForgetReport',
     'ForgetResult',
     'ForgetSet',
+    'Ledger',
     'RemoveAttribute',
     'RemoveInteractions',
     'RemoveItems',
     'RemoveModality',
     'RemoveQueries',
     'RemoveUsers',
+    'Verification',
     'audit',
     'canary_uniformity',
     'edit_from_json',
     'forget',
     'graph_digest',
     'insert_canaries',
+    'model_digest',
     'read_edit',
     'read_ids',
+    'read_key',
     'read_pairs',
     'store_digests',
+    'verify_ledger',
 ]
