@@ -28,6 +28,7 @@ from graphrec.unlearn.utility import Served, Utility, utility
 from graphrec.unlearn.verdict import FAILED, MIN_GOLDS, NOOP, Verdict, verdict
 
 _MAX_GROUPS = 8
+_MIN_USERS = 10
 
 
 def audit(
@@ -98,6 +99,7 @@ def audit(
             edited=graph,
             edit=edit,
             forget=result.forget,
+            digest=result.summary.digest_after,
             original=original,
             unlearned=unlearned,
             seed=None if forget_report is None else forget_report.seed,
@@ -196,8 +198,10 @@ def _decide(
     measures = [*(complete.decisive if complete else [])]
     if attacked is not None and attacked.auc is not None:
         measures.append(attacked.auc)
-    # An item that is gone is matched with items that are not: 0.5 is no yardstick then.
+    # An item that is gone is matched with items that are not: 0.5 is no yardstick then. Nor
+    # is an interval over a handful of users.
     plain = not result.forget.items.numel()
+    plain &= result.forget.pairs[0].unique().numel() >= _MIN_USERS
     return verdict(
         failures,
         measures,
@@ -225,7 +229,8 @@ def _failures(
         if not all(part.is_finite for part in parts) or not served.scores.isfinite().all():
             name = 'the unlearned model' if not place else f'gold {place}'
             found.append(f'{name} gives scores that are not finite')
-    if _same_state(original, unlearned) and torch.equal(before[1].scores, answers[0][1].scores):
+    same = _same_state(original, unlearned) and torch.equal(before[1].scores, answers[0][1].scores)
+    if same and unlearned.is_trainable:  # A rebuild in closed form may change nothing.
         found.append('nothing changed: the model has the parameters and scores of the original')
     if report is not None and report.status == FAILED:
         found.append(f'the run reported failure: {report.reason}')

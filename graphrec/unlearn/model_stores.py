@@ -1,6 +1,7 @@
 """Accounting for every array that a model holds, against one built anew from the graph."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from graphrec.contrastive.rescaled_edge_drop import RescaledEdgeDrop
 from graphrec.graphs.schema import num_items, num_users, train_edges
 from graphrec.graphs.sparse import Sparse
 from graphrec.models.recommender import Recommender
@@ -23,6 +25,13 @@ from graphrec.unlearn.stores import (
     leaves,
     parts_of_leaf,
 )
+
+#: What models make on first use, by attribute, with the function that makes it of a model
+#: without it: known stores that a model built anew does not hold yet.
+LAZY: dict[str, Callable[[Any], Any]] = {
+    '_dropper': lambda model: RescaledEdgeDrop(model.adjacency, model.num_users),
+    '_drawn': lambda model: model._draw(model._seeded()),
+}
 
 ROWS = 'rows of nodes'
 PARAMETER = 'other parameters'
@@ -64,6 +73,9 @@ def model_stores(
     - small: of no length that counts nodes or training edges, and without forgotten pairs.
     """
     reference, _ = copy_on(model, edited)
+    for name, build in LAZY.items():
+        if hasattr(reference, name) and not getattr(reference, name) and getattr(model, name):
+            setattr(reference, name, build(reference))
     rebuilt = {leaf.path: leaf.value for leaf in leaves(reference)}
     graphs = _graphs(rebuilt, edited)
     users, items = num_users(edited), num_items(edited)
