@@ -116,7 +116,7 @@ def audit(
         checks, case, original, unlearned, before, [after, *gold_answers], forget_report
     )
     canary = None if canaries is None else canary_uniformity(unlearned, graph, canaries.cpu())
-    missing = _not_measured(case, result, retrained, edit, canaries is not None)
+    missing = _not_measured(case, result, edit, canaries is not None)
     decided = _decide(failures, parts, len(retrained), result, missing, min_golds)
     return AuditReport(
         verdict=decided,
@@ -242,12 +242,8 @@ def _same_state(a: Recommender, b: Recommender) -> bool:
     return first.keys() == second.keys() and all(equal(first[k], second[k]) for k in first)
 
 
-def _not_measured(
-    case: Case, result: EditResult, golds: Sequence[Recommender], edit: Edit, canaries: bool
-) -> list[str]:
+def _not_measured(case: Case, result: EditResult, edit: Edit, canaries: bool) -> list[str]:
     found = []
-    if not golds:
-        found.append('closeness to a retrained model: no gold model was given')
     if not case.pairs.numel():
         what = 'the modality' if has_modality(edit) else 'what was removed'
         found.append(

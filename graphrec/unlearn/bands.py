@@ -6,7 +6,11 @@ For a metric :math:`M` the band is
 .. math::
     Q_M = \mathrm{quantile}_{0.95} \{ |M(g) - M(g')| : g < g' \text{ golds} \}
 
-and a model lies in it when its distance from the mean of the golds is at most :math:`Q_M`.
+and a model lies in it when its distance from the mean of the golds is at most :math:`Q_M`. The
+percentile of the few differences of :math:`n` golds is too small: with five of them one gold
+more would miss it every tenth time. So :math:`Q_M` is at least the reach of the 95 % prediction
+interval for one gold more, :math:`t_{0.975,\, n-1}\, s \sqrt{1 + 1/n}`, which the percentile
+outgrows from about eight golds on.
 """
 
 import itertools
@@ -16,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy import stats
 
 #: Share of the gold-gold differences that lie within the band.
 LEVEL = 0.95
@@ -61,7 +66,8 @@ class Measure:
         r""":math:`Q_M`; :obj:`None` without a pair of golds."""
         if self.distance:
             return quantile(self.golds)
-        return quantile([abs(a - b) for a, b in itertools.combinations(self.golds, 2)])
+        found = quantile([abs(a - b) for a, b in itertools.combinations(self.golds, 2)])
+        return None if found is None else max(found, prediction_reach(self.golds))
 
     @property
     def inside(self) -> bool | None:
@@ -127,6 +133,14 @@ class Measure:
             return None
         gap = value if self.distance else abs(value - self._gold())
         return bool(gap <= self.band * (1 + 1e-9) + 1e-12)
+
+
+def prediction_reach(golds: Sequence[float]) -> float:
+    r"""How far from their mean one gold more is expected with 95 % probability:
+    :math:`t_{0.975,\, n-1}\, s \sqrt{1 + 1/n}` for :math:`n \geq 2` values."""
+    count = len(golds)
+    reach = float(stats.t.ppf(0.5 + LEVEL / 2, count - 1)) * math.sqrt(1 + 1 / count)
+    return reach * float(np.std(golds, ddof=1))
 
 
 def quantile(values: Sequence[float], level: float = LEVEL) -> float | None:

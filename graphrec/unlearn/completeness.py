@@ -162,10 +162,11 @@ def overlaps(
         groups: Bool :math:`(n)` by name.
 
     Returns:
-        The measures are distances, :math:`1 - \mathrm{mean\ overlap}`; empty groups are left out.
+        The measures are distances, :math:`1 - \mathrm{mean\ overlap}`; empty groups are left
+        out, and everything is without golds.
     """
     found = []
-    for group, rows in groups.items():
+    for group, rows in groups.items() if golds else ():
         if not rows.any():
             continue
         for name, function in (('jaccard@20', jaccard), ('rbo@20', rank_biased_overlap)):
