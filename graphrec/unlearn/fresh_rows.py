@@ -53,8 +53,8 @@ def fresh_rows(
 ) -> Rows:
     r"""What the rows of removed nodes become: by parameter or buffer the row numbers
     :math:`(n)` and their values :math:`(n, \ldots)`, drawn by the model's own initialiser
-    from :obj:`seed`. Rows of trained features take what the edited graph gives instead, those
-    of items that lost a modality too.
+    from :obj:`seed`; nothing for a model in closed form. Rows of trained features take what
+    the edited graph gives instead, those of items that lost a modality too.
 
     Args:
         model: On the edited graph, see :func:`copy_on`; unchanged afterwards.
@@ -63,6 +63,8 @@ def fresh_rows(
             those that it started from.
         features: What trained features are at first.
     """
+    if not model.is_trainable:  # Built from the graph alone.
+        return {}
     features = features or {}
     tables = dict(model.named_parameters()) | dict(model.named_buffers())
     blank = torch.cat([forget.items, *forget.modality_cells.values()]).unique()

@@ -98,9 +98,10 @@ class ForgetSampler:
     Args:
         task: Its served pairs are drawn; pairs whose user has every item are left out.
         size: Pairs a batch, at most all of them.
+        pairs: Pairs to draw in place of the served ones.
     """
 
-    def __init__(self, task: Task, size: int = 1024) -> None:
+    def __init__(self, task: Task, size: int = 1024, pairs: Tensor | None = None) -> None:
         self.num_items = num_items(task.data)
         known = torch.cat([train_edges(task.data), task.forget.pairs.to(task.device)], dim=1)
         self._keys = (known[0] * self.num_items + known[1]).unique()
@@ -108,18 +109,22 @@ class ForgetSampler:
         among = self._keys[task.candidates[self._keys % self.num_items]]
         count = torch.bincount(among // self.num_items, minlength=task.model.num_users)
         full = count >= self._free.numel()
-        self.pairs = task.served[:, ~full[task.served[0]]]
+        pairs = task.served if pairs is None else pairs
+        self.pairs = pairs[:, ~full[pairs[0]]]
         self.size = min(size, self.pairs.size(1))
 
     def batches(self, generator: torch.Generator) -> Iterator[BPRBatch]:
         """Batches without end; none if there is no pair."""
         while self.size:
-            order = torch.randperm(
-                self.pairs.size(1), generator=generator, device=self.pairs.device
-            )
-            for part in order.split(self.size):
-                user, pos = self.pairs[:, part]
-                yield BPRBatch(user, pos, self._negatives(user, generator))
+            yield from self.one_pass(generator)
+
+    def one_pass(self, generator: torch.Generator) -> list[BPRBatch]:
+        """Batches that hold every pair once."""
+        order = torch.randperm(self.pairs.size(1), generator=generator, device=self.pairs.device)
+        return [
+            BPRBatch(user, pos, self._negatives(user, generator))
+            for user, pos in (self.pairs[:, part] for part in order.split(max(self.size, 1)))
+        ]
 
     def _negatives(self, user: Tensor, generator: torch.Generator) -> Tensor:
         negative = self._draw(user.numel(), generator)

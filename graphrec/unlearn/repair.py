@@ -48,7 +48,15 @@ class RepairOptions:
             raise GraphError(f"'trainable' must be 'all' or 'touched' (got {self.trainable!r})")
 
 
-def repair(task: Task, objective: Objective, options: RepairOptions, default_steps: int) -> Outcome:
+def repair(
+    task: Task,
+    objective: Objective,
+    options: RepairOptions,
+    default_steps: int,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    reshape: Callable[[], None] | None = None,
+) -> Outcome:
     r"""Steps down :obj:`objective` from the task's model, with a new optimiser, and leaves
     the state whose forgotten pairs are closest to held-out ones.
 
@@ -57,6 +65,8 @@ def repair(task: Task, objective: Objective, options: RepairOptions, default_ste
         objective: The loss of a step, from its number.
         options: See :class:`RepairOptions`.
         default_steps: Steps at most where the options say nothing.
+        optimizer: In place of Adam; a fresh one.
+        reshape: Changes the gradients of the parameters before a step.
 
     Raises:
         TrainingError: At a loss that is not finite.
@@ -64,7 +74,8 @@ def repair(task: Task, objective: Objective, options: RepairOptions, default_ste
     model, monitor = task.model, task.monitor
     steps = task.step_limit(options.steps, default_steps)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = _optimizer(task, parameters, options)
+    if optimizer is None:
+        optimizer = _optimizer(task, parameters, options)
     masks = touched_masks(task, options.hops) if options.trainable == 'touched' else {}
     checked = options.stop and monitor.measures_forgetting
     best: dict[str, Tensor] | None = None
@@ -76,6 +87,8 @@ def repair(task: Task, objective: Objective, options: RepairOptions, default_ste
         loss.backward()
         for parameter in parameters:
             _prepare_gradient(parameter, masks)
+        if reshape is not None:
+            reshape()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         done = step + 1

@@ -6,12 +6,16 @@ from typing import Any
 
 from graphrec.errors import GraphError
 from graphrec.unlearn.methods.ascent_retain import AscentRetainOptions, ascent_retain
+from graphrec.unlearn.methods.distil import DistilOptions, distil
 from graphrec.unlearn.methods.edit_only import EditOnlyOptions, edit_only
 from graphrec.unlearn.methods.finetune import finetune
 from graphrec.unlearn.methods.gold import GoldOptions, gold
 from graphrec.unlearn.methods.grad_ascent import GradAscentOptions, grad_ascent
 from graphrec.unlearn.methods.heldout_match import HeldoutMatchOptions, heldout_match
+from graphrec.unlearn.methods.ifru import IFRUOptions, ifru
+from graphrec.unlearn.methods.influence import InfluenceOptions, influence
 from graphrec.unlearn.methods.mmrecun import MMRecUnOptions, mmrecun
+from graphrec.unlearn.methods.rrl import RRLOptions, rrl
 from graphrec.unlearn.methods.suppress import SuppressOptions, suppress
 from graphrec.unlearn.repair import RepairOptions
 from graphrec.unlearn.task import Outcome, Task
@@ -45,6 +49,10 @@ METHODS: dict[str, Method] = {
     'grad_ascent': Method(grad_ascent, GradAscentOptions),
     'ascent_retain': Method(ascent_retain, AscentRetainOptions),
     'mmrecun': Method(mmrecun, MMRecUnOptions),
+    'rrl': Method(rrl, RRLOptions),
+    'distil': Method(distil, DistilOptions),
+    'influence': Method(influence, InfluenceOptions),
+    'ifru': Method(ifru, IFRUOptions),
     'heldout_match': Method(heldout_match, HeldoutMatchOptions),
 }
 

@@ -15,7 +15,7 @@ STEPS = {'steps': 3, 'check_every': 2}
 
 
 def options_for(method):
-    names = {field for field in METHODS[method].options.__dataclass_fields__}
+    names = set(METHODS[method].options.__dataclass_fields__)
     return {key: value for key, value in STEPS.items() if key in names}
 
 
