@@ -25,6 +25,11 @@ from graphrec.unlearn.pseudonyms import key_name, keyed_hash, pseudonymised
 STATES = ('received', 'applied', 'audited')
 
 
+def may_follow(state: str, reached: int) -> bool:
+    """Whether a request that reached so many states may reach this one next."""
+    return STATES.index(state) == min(reached, len(STATES) - 1)
+
+
 class Request(NamedTuple):
     """Where a request stands: its entries by state."""
 
@@ -45,14 +50,39 @@ class Request(NamedTuple):
         return found
 
 
+def read_requests(path: str | Path) -> list[Request]:
+    """All requests of a ledger in the order in which they came; no key is needed.
+
+    Raises:
+        FormatError: If the file is missing or no ledger.
+    """
+    found: dict[str, dict[str, Entry]] = {}
+    with connection(Path(path)) as db:
+        for entry in entries(db):
+            found.setdefault(entry.request, {})[entry.state] = entry
+    return [Request(name, states) for name, states in found.items()]
+
+
+def read_request(path: str | Path, name: str) -> Request:
+    """One request of a ledger, by its name or the beginning of it.
+
+    Raises:
+        GraphError: If no request, or more than one, is called so.
+    """
+    found = [each for each in read_requests(path) if each.id.startswith(name)]
+    if len(found) != 1 or not name:
+        raise GraphError(f"{len(found)} requests of '{path}' are called {name!r}")
+    return found[0]
+
+
 class Ledger:
     r"""An append-only record of requests in one SQLite file.
 
-    A request is ``received``, then ``applied``, then ``audited``; each state is a row of its
-    own with a time (UTC), appended in one transaction. A row holds the SHA-256 of its
-    content and of the row before, so that :func:`verify_ledger` finds a row that was
-    changed, left out or moved. Triggers refuse to change and to delete rows. A second small
-    file (``<ledger>.head``) holds the number of rows and the last hash, so that a cut-off
+    A request is ``received``, then ``applied``, then ``audited`` (once or again); each state
+    is a row of its own with a time (UTC), appended in one transaction. A row holds the
+    SHA-256 of its content and of the row before, so that :func:`verify_ledger` finds a row
+    that was changed, left out or moved. Triggers refuse to change and to delete rows. A second
+    small file (``<ledger>.head``) holds the number of rows and the last hash, so that a cut-off
     end is found too.
 
     The removed content is never kept: no features, no scores, no interactions besides the
@@ -115,7 +145,7 @@ class Ledger:
                 found = {entry.state for entry in entries(db) if entry.request == request}
                 if not found:
                     raise GraphError(f"the ledger '{self.path}' has no request {request!r}")
-                if STATES.index(state) != len(found):
+                if not may_follow(state, len(found)):
                     raise GraphError(
                         f'request {request} is {STATES[len(found) - 1]}; it cannot become {state}'
                     )
@@ -124,21 +154,11 @@ class Ledger:
 
     def requests(self) -> list[Request]:
         """All requests in the order in which they came."""
-        found: dict[str, dict[str, Entry]] = {}
-        for entry in self.entries():
-            found.setdefault(entry.request, {})[entry.state] = entry
-        return [Request(name, states) for name, states in found.items()]
+        return read_requests(self.path)
 
     def request(self, name: str) -> Request:
-        """One request, by its name or the beginning of it.
-
-        Raises:
-            GraphError: If no request, or more than one, is called so.
-        """
-        found = [each for each in self.requests() if each.id.startswith(name)]
-        if len(found) != 1 or not name:
-            raise GraphError(f"{len(found)} requests of '{self.path}' are called {name!r}")
-        return found[0]
+        """One request; see :func:`read_request`."""
+        return read_request(self.path, name)
 
     def find(self, edit: Edit, facts: Mapping[str, Any]) -> Request | None:
         """The last request for this edit that was received with these facts."""
@@ -148,11 +168,6 @@ class Ledger:
             if held['edit_digest'] == digest and all(held.get(k) == v for k, v in facts.items()):
                 return request
         return None
-
-    def entries(self) -> list[Entry]:
-        """All rows in order."""
-        with connection(self.path) as db:
-            return entries(db)
 
     def head(self) -> Head:
         """Number of rows and hash of the last one: the receipt to keep elsewhere."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from graphrec.errors import FormatError
-from graphrec.unlearn.ledger import STATES
+from graphrec.unlearn.ledger import may_follow
 from graphrec.unlearn.ledger_head import Head, head_path, read_head
 from graphrec.unlearn.ledger_table import TRIGGERS, Entry, about, connection, entries, origin
 from graphrec.unlearn.pseudonyms import key_name
@@ -104,12 +104,13 @@ def _chain_problems(rows: list[Entry], start: str) -> list[str]:
 
 
 def _state_problems(rows: list[Entry]) -> list[str]:
-    problems, reached = [], dict.fromkeys((row.request for row in rows), 0)
+    problems = []
+    reached: dict[str, set[str]] = {}
     for row in rows:
-        expected = STATES[reached[row.request]] if reached[row.request] < len(STATES) else None
-        if row.state != expected:
-            problems.append(f'row {row.number} says {row.state!r} where {expected!r} was next')
-        reached[row.request] += 1
+        states = reached.setdefault(row.request, set())
+        if not may_follow(row.state, len(states)):
+            problems.append(f'row {row.number} says {row.state!r} too early or again')
+        states.add(row.state)
     return problems
 
 

@@ -27,9 +27,9 @@ CREATE TABLE entries (
     time TEXT NOT NULL,
     body TEXT NOT NULL,
     previous TEXT NOT NULL,
-    hash TEXT NOT NULL UNIQUE,
-    UNIQUE (request, state)
+    hash TEXT NOT NULL UNIQUE
 );
+CREATE UNIQUE INDEX entries_once ON entries (request, state) WHERE state <> 'audited';
 CREATE TRIGGER entries_in_order BEFORE INSERT ON entries
 WHEN NEW.number <> (SELECT COALESCE(MAX(number), 0) + 1 FROM entries)
 BEGIN SELECT RAISE(ABORT, 'the ledger only grows at its end'); END;

@@ -141,8 +141,8 @@ class _Finder:
     def miss(self, kind: str, missing: int, asked: int) -> None:
         if missing and self.strict:
             raise UnknownIdError(
-                f'{missing} of {asked} {kind} are not in the graph; pass strict=False to remove '
-                f'the others and have these counted'
+                f'{missing} of {asked} {kind} are not in the graph; leave them '
+                f'out, or have them counted (strict=False, --ignore-unknown)'
             )
         if missing:
             self.unknown[kind] = missing

@@ -52,6 +52,8 @@ def test_states_follow_each_other(path):
         ledger.advance(first.id, 'applied')
     with pytest.raises(GraphError, match='no request'):
         ledger.advance('nothing', 'applied')
+    ledger.advance(first.id, 'audited', {'verdict': 'utility_loss'})
+    assert ledger.requests()[0].facts()['verdict'] == 'utility_loss'
     fresh = ledger.receive(RemoveUsers([9]))
     with pytest.raises(GraphError, match='is received; it cannot become audited'):
         ledger.advance(fresh, 'audited')
