@@ -71,7 +71,7 @@ def command_names(group=main, names=()):
             yield ' '.join((*names, name))
 
 
-@pytest.mark.parametrize('name', command_names())
+@pytest.mark.parametrize('name', list(command_names()))
 def test_help_has_an_example_and_the_common_options(name):
     text = run(*name.split(), '--help').output
     assert f'Example: graphrec {name}' in text

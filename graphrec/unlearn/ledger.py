@@ -178,7 +178,7 @@ class Ledger:
         self, db: sqlite3.Connection, request: str, state: str, body: dict[str, Any]
     ) -> None:
         number, previous = last_hash(db)
-        time = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
+        time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
         entry = Entry(number + 1, request, state, time, canonical(body), previous, '')
         places = ', '.join('?' * len(Entry._fields))
         row = entry._replace(hash=entry.chained())
