@@ -20,9 +20,12 @@ from graphrec.unlearn.graph_digest import graph_digest, store_digests
 from graphrec.unlearn.ledger import Ledger
 from graphrec.unlearn.ledger_check import Verification, verify_ledger
 from graphrec.unlearn.methods import METHODS
+from graphrec.unlearn.methods.sisa import train_shards
 from graphrec.unlearn.model_digest import model_digest
 from graphrec.unlearn.pseudonyms import read_key
 from graphrec.unlearn.report import ForgetReport
+from graphrec.unlearn.sharded import ShardedRecommender
+from graphrec.unlearn.stream import StreamResult, forget_stream
 
 __all__ = [
     'METHODS',
@@ -41,11 +44,14 @@ __all__ = [
     'RemoveModality',
     'RemoveQueries',
     'RemoveUsers',
+    'ShardedRecommender',
+    'StreamResult',
     'Verification',
     'audit',
     'canary_uniformity',
     'edit_from_json',
     'forget',
+    'forget_stream',
     'graph_digest',
     'insert_canaries',
     'model_digest',
@@ -54,5 +60,6 @@ __all__ = [
     'read_key',
     'read_pairs',
     'store_digests',
+    'train_shards',
     'verify_ledger',
 ]

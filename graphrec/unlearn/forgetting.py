@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch_geometric.data import HeteroData
 
-from graphrec.errors import TrainingError
+from graphrec.errors import GraphError, TrainingError
 from graphrec.models.recommender import Recommender
 from graphrec.ranking import check_graph
 from graphrec.unlearn.automatic import attempts, auto_options
@@ -19,7 +19,11 @@ from graphrec.unlearn.fresh_rows import copy_on, fresh_rows, fresh_seed, put_row
 from graphrec.unlearn.methods import METHODS, method_options
 from graphrec.unlearn.monitor import Monitor
 from graphrec.unlearn.report import ForgetReport
+from graphrec.unlearn.sharded import ShardedRecommender
 from graphrec.unlearn.task import Outcome, Task, fit_settings
+
+#: What forgets in a :class:`~graphrec.unlearn.sharded.ShardedRecommender`.
+SHARD_METHODS = ('sisa', 'receraser', 'suppress')
 
 
 @dataclasses.dataclass
@@ -100,6 +104,10 @@ def forget(
         result: ForgetResult = attempts(run, edited, wanted)
         result.report.seconds['rebuild'] += applied
         return result
+    if isinstance(model, ShardedRecommender) and method not in SHARD_METHODS:
+        raise GraphError(
+            f'a sharded model forgets by one of {list(SHARD_METHODS)}, not by {method!r}'
+        )
     chosen = method_options(method, options)
     settings = fit_settings(fit)
     begin = time.perf_counter()
@@ -119,7 +127,8 @@ def forget(
         report.seconds = {'repair': 0.0, 'rebuild': time.perf_counter() - begin, 'evaluation': 0.0}
         return ForgetResult(copy, edited.data, report)
     monitor = Monitor(edited.data, edited.forget, seed=seed)
-    if not model.is_trainable and method != 'suppress':
+    closed_form = not model.is_trainable and not isinstance(model, ShardedRecommender)
+    if closed_form and method != 'suppress':
         report.guarantee = 'E'
         report.seconds = {'repair': 0.0, 'rebuild': time.perf_counter() - begin}
         outcome = Outcome(copy, 0, 'a model in closed form was built anew')
@@ -173,6 +182,7 @@ def _finish(
     before = _before(monitor, original) if before is None else before
     report.steps, report.reason = outcome.steps, outcome.reason
     report.notes += outcome.notes
+    report.guarantee = outcome.guarantee or report.guarantee
     report.update_norm = update_norm(original, model)
     diverged = report.status == 'diverged' or not _is_finite(model)
     if diverged:

@@ -11,6 +11,7 @@ from graphrec.graphs.schema import ITEM, USER
 from graphrec.models.recommender import Recommender
 from graphrec.training_run import epoch_generator
 from graphrec.unlearn.forget_set import ForgetSet
+from graphrec.unlearn.sharded import ShardedRecommender
 
 Rows = dict[str, tuple[Tensor, Tensor]]
 
@@ -26,6 +27,8 @@ def copy_on(model: Recommender, data: HeteroData) -> tuple[Recommender, dict[str
     Raises:
         GraphError: If the model has parameters and names no row of a node.
     """
+    if isinstance(model, ShardedRecommender):
+        return model.on_graph(data), {}
     if model.is_trainable and not model.node_rows():
         raise GraphError(
             f'{type(model).__name__} does not say which of its rows are nodes, so that removed '
@@ -63,8 +66,8 @@ def fresh_rows(
             those that it started from.
         features: What trained features are at first.
     """
-    if not model.is_trainable:  # Built from the graph alone.
-        return {}
+    if not model.is_trainable or isinstance(model, ShardedRecommender):
+        return {}  # Built from the graph alone, or trained anew where rows were touched.
     features = features or {}
     tables = dict(model.named_parameters()) | dict(model.named_buffers())
     blank = torch.cat([forget.items, *forget.modality_cells.values()]).unique()

@@ -64,6 +64,7 @@ class Outcome:
         reason: Why it stopped.
         notes: For the report.
         preparation: Seconds of work that is done once and serves later requests too.
+        guarantee: The guarantee class, where it depends on options.
         evaluation: Seconds of evaluation inside the method beyond those of the monitor.
     """
 
@@ -73,6 +74,7 @@ class Outcome:
     notes: list[str] = dataclasses.field(default_factory=list)
     preparation: float = 0.0
     evaluation: float = 0.0
+    guarantee: str | None = None
     data: HeteroData | None = None
 
 

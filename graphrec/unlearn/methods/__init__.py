@@ -15,7 +15,9 @@ from graphrec.unlearn.methods.heldout_match import HeldoutMatchOptions, heldout_
 from graphrec.unlearn.methods.ifru import IFRUOptions, ifru
 from graphrec.unlearn.methods.influence import InfluenceOptions, influence
 from graphrec.unlearn.methods.mmrecun import MMRecUnOptions, mmrecun
+from graphrec.unlearn.methods.receraser import RecEraserOptions, receraser
 from graphrec.unlearn.methods.rrl import RRLOptions, rrl
+from graphrec.unlearn.methods.sisa import SISAOptions, sisa
 from graphrec.unlearn.methods.suppress import SuppressOptions, suppress
 from graphrec.unlearn.repair import RepairOptions
 from graphrec.unlearn.task import Outcome, Task
@@ -53,6 +55,8 @@ METHODS: dict[str, Method] = {
     'distil': Method(distil, DistilOptions),
     'influence': Method(influence, InfluenceOptions),
     'ifru': Method(ifru, IFRUOptions),
+    'sisa': Method(sisa, SISAOptions, moves=False),
+    'receraser': Method(receraser, RecEraserOptions, moves=False),
     'heldout_match': Method(heldout_match, HeldoutMatchOptions),
 }
 
