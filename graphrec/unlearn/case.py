@@ -106,7 +106,7 @@ def make_case(data: HeteroData, edited: HeteroData, forget: ForgetSet, seed: int
     return Case(
         pairs=pairs,
         heldout=heldout,
-        matches=match_non_members(pairs, heldout, *matching),
+        matches=match_non_members(pairs, heldout, *matching, seed=seed),
         random=_random_pairs(pairs, before, heldout, candidates, generator),
         retained=retained,
         candidates=candidates,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from graphrec.metrics import relevance_metrics
-from graphrec.unlearn.bands import Measure, distances, quantile
+from graphrec.unlearn.bands import Measure, distances
 from graphrec.unlearn.standing import Standing
 
 KS = (10, 20, 50)
@@ -285,8 +285,11 @@ def completeness(
 
 def median(values: Tensor) -> float:
     """The median, the mean of the two middle values of an even number."""
-    value = quantile(values.double().tolist(), 0.5)
-    return float('nan') if value is None else value
+    if not values.numel():
+        return float('nan')
+    ordered = values.double().sort().values
+    low, high = ordered[(values.numel() - 1) // 2], ordered[values.numel() // 2]
+    return float(low if low == high else (low + high) / 2)
 
 
 def _matches(a: Tensor, b: Tensor) -> Tensor:

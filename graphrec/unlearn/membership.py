@@ -21,6 +21,8 @@ from graphrec.unlearn.standing import Standing
 
 #: Largest difference of :math:`\log_2(1 + d)` between a pair and its match.
 CALIPER = 1.0
+# Added to logarithms of degrees, so that about equal ones are chosen by chance.
+_NOISE = 0.1
 FPRS = (0.01, 0.001)
 _BOOTSTRAP = 400
 _CHUNK = 50
@@ -55,7 +57,7 @@ class Matches:
 
 
 def match_non_members(
-    members: Tensor, heldout: Tensor, user_degree: Tensor, item_degree: Tensor
+    members: Tensor, heldout: Tensor, user_degree: Tensor, item_degree: Tensor, seed: int = 0
 ) -> Matches:
     r"""Gives every member the held-out positive that is nearest in item degree, of the same
     user where there is one within :data:`CALIPER`, else of the user and item nearest in both
@@ -66,6 +68,8 @@ def match_non_members(
         heldout: Held-out positives :math:`(2, H)`, no forgotten pair among them.
         user_degree: Retained interactions of every user :math:`(U)`.
         item_degree: Of every item :math:`(I)`.
+        seed: Of the choice among held-out pairs of about the same degree, so that not all
+            members of a user have the same match.
 
     Raises:
         GraphError: If a held-out pair is also a member.
@@ -75,7 +79,8 @@ def match_non_members(
         raise GraphError("'heldout' holds forgotten pairs, which are members; leave them out")
     user_log = (1 + user_degree.double()).log2()
     item_log = (1 + item_degree.double()).log2()
-    place, distance = _nearest_of_user(members, heldout, item_log)
+    generator = torch.Generator().manual_seed(seed)
+    place, distance = _nearest_of_user(members, heldout, item_log, generator)
     far = (distance > CALIPER).nonzero().squeeze(1)
     if far.numel() and heldout.size(1):
         tree = cKDTree(torch.stack([user_log[heldout[0]], item_log[heldout[1]]], 1).numpy())
@@ -89,25 +94,32 @@ def match_non_members(
     return Matches(member, other, same, int((~matched).sum()))
 
 
-def _nearest_of_user(members: Tensor, heldout: Tensor, log: Tensor) -> tuple[Tensor, Tensor]:
-    """The held-out pair of the same user with the nearest item degree, and the distance."""
+def _nearest_of_user(
+    members: Tensor, heldout: Tensor, log: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """The held-out pair of the same user with the nearest item degree, but for a little noise,
+    and the distance."""
     place = torch.zeros(members.size(1), dtype=torch.long)
     distance = torch.full((members.size(1),), torch.inf, dtype=torch.float64)
     if not heldout.size(1):
         return place, distance
     # Logarithms of degrees are below 64, so that users do not overlap.
-    key = heldout[0] * 64.0 + log[heldout[1]]
-    key, order = key.sort(stable=True)
-    wanted = members[0] * 64.0 + log[members[1]]
+    known, asked = (
+        log[pairs[1]] + _NOISE * torch.rand(pairs.size(1), generator=generator)
+        for pairs in (heldout, members)
+    )
+    key, order = (heldout[0].double() * 64 + known).sort()
+    wanted = members[0].double() * 64 + asked
     right = torch.searchsorted(key, wanted)
     for side in (right - 1, right):
         inside = (side >= 0) & (side < key.numel())
         at = order[side.clamp(0, key.numel() - 1)]
         same = inside & (heldout[0][at] == members[0])
-        gap = torch.where(same, (log[heldout[1][at]] - log[members[1]]).abs(), torch.inf)
+        gap = torch.where(same, (known[at] - asked).abs(), torch.inf)
         closer = gap < distance
         place, distance = torch.where(closer, at, place), torch.where(closer, gap, distance)
-    return place, distance
+    exact = (log[heldout[1][place]] - log[members[1]]).abs()
+    return place, torch.where(distance.isfinite(), exact, torch.inf)
 
 
 def auc(member: Tensor, other: Tensor, weight: Tensor | None = None) -> Tensor:
