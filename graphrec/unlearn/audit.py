@@ -14,6 +14,7 @@ from graphrec.graphs.schema import USER, num_users
 from graphrec.models.recommender import Recommender
 from graphrec.ranking import check_graph
 from graphrec.unlearn.audit_report import AuditReport
+from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND
 from graphrec.unlearn.canaries import canary_uniformity
 from graphrec.unlearn.case import Case, ask, make_case
 from graphrec.unlearn.completeness import Completeness, completeness, overlaps
@@ -208,7 +209,7 @@ def _decide(
         useful.equivalence,
         num_golds,
         auc_interval=attacked.interval if attacked and plain else None,
-        recall_change=useful.relative_change,
+        recall_change=useful.clear_change,
         not_measured=missing,
         min_golds=min_golds,
     )
@@ -353,7 +354,7 @@ def _self_check(
 ) -> dict[str, int] | None:
     """How often a gold, audited against the others, is inside their band: by metric, and all
     at once. It says how strict the bands are."""
-    if len(golds) < 3 or not case.pairs.numel():
+    if len(golds) <= MIN_GOLDS_OF_BAND or not case.pairs.numel():
         return None
     count: dict[str, int] = {}
     for place, gold in enumerate(golds):

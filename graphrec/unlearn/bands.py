@@ -24,6 +24,8 @@ from scipy import stats
 
 #: Share of the gold-gold differences that lie within the band.
 LEVEL = 0.95
+#: Golds that a band needs: two have one difference, which says nothing of its spread.
+MIN_GOLDS_OF_BAND = 3
 
 Model = TypeVar('Model')
 
@@ -58,16 +60,18 @@ class Measure:
 
     @property
     def gold(self) -> float | None:
-        """Mean over the golds."""
+        """Mean over the golds, or over their distances."""
         return float(np.mean(self.golds)) if self.golds else None
 
     @property
     def band(self) -> float | None:
-        r""":math:`Q_M`; :obj:`None` without a pair of golds."""
+        r""":math:`Q_M`; :obj:`None` with fewer than three golds."""
         if self.distance:
-            return quantile(self.golds)
-        found = quantile([abs(a - b) for a, b in itertools.combinations(self.golds, 2)])
-        return None if found is None else max(found, prediction_reach(self.golds))
+            return distance_band(self.golds)
+        if len(self.golds) < MIN_GOLDS_OF_BAND:
+            return None
+        gaps = [abs(a - b) for a, b in itertools.combinations(self.golds, 2)]
+        return max(quantile(gaps) or 0.0, prediction_reach(self.golds))
 
     @property
     def inside(self) -> bool | None:
@@ -141,6 +145,18 @@ def prediction_reach(golds: Sequence[float]) -> float:
     count = len(golds)
     reach = float(stats.t.ppf(0.5 + LEVEL / 2, count - 1)) * math.sqrt(1 + 1 / count)
     return reach * float(np.std(golds, ddof=1))
+
+
+def distance_band(distances: Sequence[float]) -> float | None:
+    r"""The 95th percentile of the distances between golds, but at least the one-sided 95 %
+    prediction limit :math:`\bar d + t_{0.95,\, n-1}\, s_d \sqrt{1 + 1/n}`; :obj:`None` for
+    fewer than three golds, whose one distance has no spread."""
+    if len(distances) < MIN_GOLDS_OF_BAND * (MIN_GOLDS_OF_BAND - 1) / 2:
+        return None
+    count = (1 + math.sqrt(1 + 8 * len(distances))) / 2  # Golds from their pairs.
+    reach = float(stats.t.ppf(LEVEL, count - 1)) * math.sqrt(1 + 1 / count)
+    limit = float(np.mean(distances)) + reach * float(np.std(distances, ddof=1))
+    return max(quantile(distances) or 0.0, limit)
 
 
 def quantile(values: Sequence[float], level: float = LEVEL) -> float | None:

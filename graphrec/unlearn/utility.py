@@ -15,7 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from graphrec.metrics import coverage, hit_matrix, relevance_metrics
-from graphrec.unlearn.bands import Measure, distances
+from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND, Measure, distances
 
 METRICS = ('recall@20', 'ndcg@20')
 LIST_LENGTH = 20
@@ -70,11 +70,11 @@ def equivalence(
         margin: :math:`m`, relative.
 
     Returns:
-        :obj:`None` with fewer than two golds. ``'worse'`` and ``'better'`` are differences
+        :obj:`None` with fewer than three golds. ``'worse'`` and ``'better'`` are differences
         beyond the margin; a difference within it that the test does not bound is
         ``'inconclusive'``.
     """
-    if len(golds) < 2:
+    if len(golds) < MIN_GOLDS_OF_BAND:
         return None
     g, u = np.asarray(golds, dtype=float), np.asarray(unlearned, dtype=float)
     band = Measure(metric, None, None, tuple(golds)).band or 0.0
@@ -185,7 +185,8 @@ class Served:
 
 @dataclass(frozen=True)
 class Utility:
-    """What :func:`utility` found."""
+    """What :func:`utility` found; :attr:`original_change` is the mean change of recall@20 a
+    user against the original, and its standard error."""
 
     split: str
     num_users: int
@@ -196,6 +197,7 @@ class Utility:
     others: list[Measure]
     drift: list[Measure]
     groups: dict[str, Measure] = field(default_factory=dict)
+    original_change: tuple[float, float] | None = None
 
     @property
     def relative_change(self) -> float | None:
@@ -204,6 +206,15 @@ class Utility:
             return None
         first = self.quality[0]
         return (first.unlearned or 0.0) / first.original - 1
+
+    @property
+    def clear_change(self) -> float | None:
+        """:attr:`relative_change` where users agree on it: the mean of their differences from
+        the original is more than 1.645 standard errors from 0; else 0."""
+        if self.relative_change is None or self.original_change is None:
+            return None
+        mean, error = self.original_change
+        return self.relative_change if abs(mean) > 1.645 * error else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -253,6 +264,7 @@ def utility(
     everyone = [original, unlearned, *golds]
     rows = torch.bincount(truth[0], minlength=user_degree.numel()) > 0
     quality, tests, change, gaps, by_group = [], [], {}, [], {}
+    moved = None
     if truth.numel():
         values = [per_user_metrics(m.lists, truth, items) for m in everyone]
         extra = [per_user_metrics(m.lists, truth, items) for m in more_unlearned]
@@ -265,6 +277,9 @@ def utility(
             change[name] = _change(values[1][name] - reference)
             change[name]['against_gold'] = float(bool(golds))
         recall = [v[METRICS[0]] for v in values]
+        difference = recall[1] - recall[0]
+        error = float(difference.std()) / math.sqrt(difference.numel())
+        moved = float(difference.mean()), error if math.isfinite(error) else math.inf
         gaps.append(
             _of('active 5 % minus the rest', [active_gap(v, user_degree[rows]) for v in recall])
         )
@@ -288,6 +303,7 @@ def utility(
         others=others,
         drift=_drift(original, unlearned, golds, distance),
         groups=by_group,
+        original_change=moved,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphrec.unlearn.bands import Measure
+from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND, Measure
 from graphrec.unlearn.utility import Equivalence
 
 PASSED = 'passed'
@@ -83,7 +83,7 @@ def verdict(
     missing = list(not_measured)
     if failures:
         return Verdict(FAILED, tuple(failures), tuple(missing))
-    if num_golds < 2:
+    if num_golds < MIN_GOLDS_OF_BAND:
         return _without_band(auc_interval, recall_change, num_golds, missing)
     outside = [m for m in measures if m.inside is False]
     if outside:
@@ -117,7 +117,7 @@ def _without_band(
 ) -> Verdict:
     missing.append(
         'closeness to a model retrained without the data, with the variation between such '
-        f'models: {num_golds} given, at least two are needed for a band'
+        f'models: {num_golds} given, at least {MIN_GOLDS_OF_BAND} are needed for a band'
     )
     if interval is not None and interval[0] > 0.5 + SLACK:
         reason = (

@@ -49,18 +49,19 @@ def test_a_request_too_small_for_the_metric_says_so():
     assert small.original_inside
 
 
-def test_without_a_pair_of_golds_nothing_is_inside():
-    assert Measure('m', 0.1, 0.2, (0.2,)).inside is None
+def test_without_three_golds_nothing_is_inside():
+    assert Measure('m', 0.1, 0.2, (0.2, 0.2)).inside is None
     assert Measure('m', 0.1, 0.2).band is None
     assert Measure('m', 0.1, float('nan'), (0.1, 0.2, 0.3)).inside is None
 
 
 def test_distances_are_medians_over_golds_and_count_only_if_large():
+    assert Measure('KS', 0.1, 0.1, (0.2,), distance=True).band is None  # Two golds.
     before, after, between = distances(lambda a, b: abs(a - b), 10.0, 1.5, [0.0, 1.0, 3.0])
     assert (before, after) == (9.0, 1.5)
     assert between == (1.0, 3.0, 2.0)
     far = Measure('KS', before, after, between, distance=True, lean=-1)
     assert far.inside
     assert far.side == 0
-    assert Measure('KS', 9.0, 5.0, between, distance=True, lean=-1).side == -1
+    assert Measure('KS', 9.0, 9.0, between, distance=True, lean=-1).side == -1
     assert distances(lambda a, b: 0.0, 1.0, 1.0, []) == (None, None, ())

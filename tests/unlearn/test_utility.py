@@ -49,8 +49,8 @@ def test_outcomes(values, outcome):
 
 
 def test_no_difference_and_too_few_golds():
-    assert equivalence('m', [0.3], (0.3, 0.3)).outcome == 'equivalent'
-    assert equivalence('m', [0.3], (0.3,)) is None
+    assert equivalence('m', [0.3], (0.3, 0.3, 0.3)).outcome == 'equivalent'
+    assert equivalence('m', [0.3], (0.3, 0.3)) is None
 
 
 def test_per_user_metrics_leave_out_users_without_rows():

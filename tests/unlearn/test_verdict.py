@@ -48,10 +48,10 @@ def test_rule(failures, measures, tests, golds, status):
     ],
 )
 def test_without_a_band_nothing_passes(interval, change, status):
-    for golds in (0, 1):
+    for golds in (0, 1, 2):
         found = verdict([], [], [], golds, auc_interval=interval, recall_change=change)
         assert found.status == status
-        assert 'at least two are needed' in found.not_measured[-1]
+        assert 'at least 3 are needed' in found.not_measured[-1]
 
 
 def test_fewer_golds_pass_only_where_asked():
