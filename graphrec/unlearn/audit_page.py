@@ -87,8 +87,9 @@ td { border-bottom: 1px solid #eceff2; } td.n, th.n { text-align: right; white-s
 dl { display: grid; grid-template-columns: 170px 1fr; gap: 4px 16px; margin: 12px 0; }
 dt { color: #5f6c7b; } dd { margin: 0; overflow-wrap: anywhere; }
 code { font: 12.5px ui-monospace, Consolas, monospace; }
+.glance { width: auto; } .glance td { padding-right: 28px; font-size: 14.5px; }
 .mark { font-weight: 600; white-space: nowrap; } .yes { color: #2e7d4f; } .no { color: #b3261e; }
-.none { color: #8a5a00; } svg { width: 100%; height: auto; margin: 8px 0 4px; display: block;
+.none { color: #8a5a00; } .quiet { color: #8593a1; } svg { width: 100%; height: auto; margin: 8px 0 4px; display: block;
   font-family: inherit; }
 ul { margin: 6px 0; padding-left: 20px; } li { margin: 3px 0; }
 @media print { body { background: white; font-size: 11.5px; } main { border: 0; margin: 0;
@@ -126,8 +127,39 @@ def _head(report: AuditReport) -> str:
         f'<p class="muted">{_text(when)} · request <code>'
         f'{_text(report.request["digest"][:16])}</code></p>'
         f'<div class="verdict {tone}"><strong>{_TITLE[report.status]}</strong>'
-        f'{_text(_MEANING[report.status])}{_list(report.verdict.reasons)}</div>'
+        f'{_text(_MEANING[report.status])}{_list(report.verdict.reasons)}</div>{_glance(report)}'
     )
+
+
+def _glance(report: AuditReport) -> str:
+    """The four questions with their answers, in one short table."""
+    found, member = report.completeness, report.membership
+    auc = member.auc if member is not None else None
+    outcomes = [test.outcome == 'equivalent' for test in report.utility.equivalence]
+    answers = {
+        'Nothing of the data is left in the graph or the model': [
+            check.passed for check in report.checks if check.passed is not None
+        ],
+        'The model ranks it as models do that never saw it': [
+            measure.inside for measure in (found.decisive if found is not None else [])
+        ],
+        'An attacker cannot tell it from data that was never used': [auc.inside] if auc else [],
+        'Those who stayed are served as well as after retraining': outcomes,
+    }
+    lines = ''.join(
+        f'<tr><td>{_text(question)}</td><td class="mark {tone}">{word}</td></tr>'
+        for question, values in answers.items()
+        for tone, word in [_answer(values)]
+    )
+    return f'<table class="glance">{lines}</table>'
+
+
+def _answer(values: Sequence[bool | None]) -> tuple[str, str]:
+    if any(value is False for value in values):
+        return 'no', 'not shown'
+    if not values or any(value is None for value in values):
+        return 'none', 'not measured'
+    return 'yes', 'shown'
 
 
 def _request(report: AuditReport) -> str:
@@ -164,7 +196,7 @@ def _residue(report: AuditReport) -> str:
 
 
 def _check(check: Check) -> str:
-    mark = {True: ('yes', 'exact'), False: ('no', 'fails'), None: ('none', 'does not apply')}
+    mark = {True: ('yes', 'exact'), False: ('no', 'fails'), None: ('quiet', 'does not apply')}
     tone, word = mark[check.passed]
     question = _QUESTIONS.get(check.name, check.name)
     return (

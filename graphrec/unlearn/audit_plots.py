@@ -26,7 +26,7 @@ def bands(measures: Sequence[Measure], labels: Mapping[str, str]) -> str:
     """A strip for every measure: gold's band shaded, every gold a tick, the original a hollow
     circle, the unlearned model a full one, red outside of the band."""
     shown = [m for m in measures if m.unlearned is not None]
-    height = _ROW * len(shown) + 30
+    height = _ROW * len(shown) + 38
     parts = [_open(_WIDTH, height, 'Measures of the original, the gold and the unlearned models')]
     for n, measure in enumerate(shown):
         parts.append(_strip(measure, labels.get(measure.name, measure.name), 8 + n * _ROW))
