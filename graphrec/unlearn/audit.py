@@ -283,6 +283,12 @@ def _limits(
             'this request is too small to tell the original from a retrained model by '
             f'{", ".join(weak)}: being within the band says little there'
         )
+    strong = attacked.likelihood if attacked is not None else None
+    if strong is not None and strong.inside is False:
+        found.append(
+            'the stronger attack, which knows how retrained models score, lies outside of their '
+            'band; the verdict does not rest on it'
+        )
     if 0 < num_golds < min_golds:
         found.append(f'bands from {num_golds} retrained models are rough; {min_golds} are advised')
     if complete is not None and complete.num_unserved:

@@ -10,8 +10,8 @@ from graphrec.unlearn.residue import Check
 
 _MEANING = {
     'passed': (
-        'All checks for left-over data are exact, and on everything measured the model lies '
-        'within the range of models retrained without the data.'
+        'All checks for left-over data are exact, and on the measures that the verdict rests on '
+        'the model lies within the range of models retrained without the data.'
     ),
     'under_forgotten': (
         'The model still treats the forgotten data differently from data that it never saw. '
@@ -22,8 +22,8 @@ _MEANING = {
         'which by itself can reveal what was forgotten. The request is not fulfilled.'
     ),
     'utility_loss': (
-        'The data is no longer recognised, but recommendations for the others became worse than '
-        'after retraining.'
+        'On what was measured the data is forgotten, but recommendations for the others became '
+        'worse than after retraining.'
     ),
     'not_measurable': (
         'Nothing was found against the model, but something that a pass asks for was not '
@@ -89,8 +89,8 @@ dt { color: #5f6c7b; } dd { margin: 0; overflow-wrap: anywhere; }
 code { font: 12.5px ui-monospace, Consolas, monospace; }
 .glance { width: auto; } .glance td { padding-right: 28px; font-size: 14.5px; }
 .mark { font-weight: 600; white-space: nowrap; } .yes { color: #2e7d4f; } .no { color: #b3261e; }
-.none { color: #8a5a00; } .quiet { color: #8593a1; } svg { width: 100%; height: auto; margin: 8px 0 4px; display: block;
-  font-family: inherit; }
+.none { color: #8a5a00; } .quiet { color: #8593a1; }
+svg { width: 100%; height: auto; margin: 8px 0 4px; display: block; font-family: inherit; }
 ul { margin: 6px 0; padding-left: 20px; } li { margin: 3px 0; }
 @media print { body { background: white; font-size: 11.5px; } main { border: 0; margin: 0;
   padding: 0; max-width: none; } h2 { break-after: avoid; } table, svg, .verdict, li, dl
@@ -134,16 +134,18 @@ def _head(report: AuditReport) -> str:
 def _glance(report: AuditReport) -> str:
     """The four questions with their answers, in one short table."""
     found, member = report.completeness, report.membership
-    auc = member.auc if member is not None else None
+    attacks = (member.auc, member.likelihood) if member is not None else ()
     outcomes = [test.outcome == 'equivalent' for test in report.utility.equivalence]
-    answers = {
-        'Nothing of the data is left in the graph or the model': [
+    answers: dict[str, Sequence[bool | None]] = {
+        'No copy or trace was found in the graph and the model': [
             check.passed for check in report.checks if check.passed is not None
         ],
-        'The model ranks it as models do that never saw it': [
+        'The model ranks and scores it as models do that never saw it': [
             measure.inside for measure in (found.decisive if found is not None else [])
         ],
-        'An attacker cannot tell it from data that was never used': [auc.inside] if auc else [],
+        'Tested attacks tell it from unused data no better than after retraining': [
+            attack.inside for attack in attacks if attack is not None
+        ],
         'Those who stayed are served as well as after retraining': outcomes,
     }
     lines = ''.join(

@@ -99,14 +99,14 @@ def make_case(data: HeteroData, edited: HeteroData, forget: ForgetSet, seed: int
     touched[0][forget.users.cpu()], touched[1][forget.items.cpu()] = True, True
     for items in forget.modality_cells.values():
         touched[1][items.cpu()] = True
-    distance = hops(before, *touched)
+    distance = hops(before, touched[0], touched[1])
     distance[~candidates] = -1
     near = torch.zeros(sizes[0], dtype=torch.bool)
     near[retained[0][touched[1][retained[1]]]] = True
     return Case(
         pairs=pairs,
         heldout=heldout,
-        matches=match_non_members(pairs, heldout, *matching, seed=seed),
+        matches=match_non_members(pairs, heldout, matching[0], matching[1], seed),
         random=_random_pairs(pairs, before, heldout, candidates, generator),
         retained=retained,
         candidates=candidates,

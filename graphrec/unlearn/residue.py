@@ -235,7 +235,7 @@ def autograd(setting: Setting) -> Check:
     model, _ = copy_on(setting.unlearned, edited)
     total = sum(part.square().sum() for part in model.forward().values())
     assert isinstance(total, Tensor)
-    grads = [None] * len(names)
+    grads: list[Tensor | None] = [None] * len(names)
     if total.requires_grad:
         grads = list(torch.autograd.grad(total, list(raw.values()), allow_unused=True))
     reached = {

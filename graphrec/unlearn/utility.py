@@ -202,10 +202,8 @@ class Utility:
     @property
     def relative_change(self) -> float | None:
         """Recall@20 against the original's, -0.05 for 5 % less; :obj:`None` without rows."""
-        if not self.quality or not self.quality[0].original:
-            return None
-        first = self.quality[0]
-        return (first.unlearned or 0.0) / first.original - 1
+        before = self.quality[0].original if self.quality else None
+        return (self.quality[0].unlearned or 0.0) / before - 1 if before else None
 
     @property
     def clear_change(self) -> float | None:
