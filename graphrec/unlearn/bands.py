@@ -45,6 +45,8 @@ class Measure:
         lean: For a distance, on which side of the golds the unlearned model lies: +1 where it
             remembers more, -1 less, 0 not known.
         tells: Whether the original is expected to differ from gold if it remembers.
+        step: Least difference that counts: a rank moves by whole places, and golds that agree
+            on one would leave no band at all.
         note: What a reader needs to know.
     """
 
@@ -56,6 +58,7 @@ class Measure:
     distance: bool = False
     lean: int = 0
     tells: bool = True
+    step: float = 0.0
     note: str = ''
 
     @property
@@ -71,7 +74,7 @@ class Measure:
         if len(self.golds) < MIN_GOLDS_OF_BAND:
             return None
         gaps = [abs(a - b) for a, b in itertools.combinations(self.golds, 2)]
-        return max(quantile(gaps) or 0.0, prediction_reach(self.golds))
+        return max(quantile(gaps) or 0.0, prediction_reach(self.golds), self.step)
 
     @property
     def inside(self) -> bool | None:

@@ -247,6 +247,7 @@ def completeness(
             after[name],
             tuple(value[name] for value in gold_values),
             memory=-1 if name == 'median_rank' else 1,
+            step=1.0 if name == 'median_rank' else 0.0,
             note='' if name == 'median_rank' else vacuous,
         )
         for name in before

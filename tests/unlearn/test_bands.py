@@ -49,6 +49,12 @@ def test_a_request_too_small_for_the_metric_says_so():
     assert small.original_inside
 
 
+def test_a_rank_moves_by_whole_places():
+    agreed = (7.0,) * 5
+    assert Measure('rank', 3.0, 8.0, agreed, memory=-1, step=1.0).inside
+    assert Measure('rank', 3.0, 5.5, agreed, memory=-1, step=1.0).side == 1
+
+
 def test_without_three_golds_nothing_is_inside():
     assert Measure('m', 0.1, 0.2, (0.2, 0.2)).inside is None
     assert Measure('m', 0.1, 0.2).band is None
