@@ -1,8 +1,9 @@
 """Edits from files: the JSON of an edit, or a table of ids."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch_geometric.data import HeteroData
 
@@ -147,9 +148,11 @@ def _rows(path: Path, text: str) -> list[dict[str, str]]:
     return [{column: row[column] for column in given} for row in rows]
 
 
-def _row_edits(rows: list[dict[str, str]], kinds: dict, path: Path) -> Iterable[Edit]:
-    found: dict[str, list] = {'user': [], 'item': [], 'query': [], 'pair': []}
-    modalities: dict[str, list | None] = {}
+def _row_edits(
+    rows: list[dict[str, str]], kinds: Mapping[str, Callable[[str], Id]], path: Path
+) -> Iterable[Edit]:
+    found: dict[str, list[Any]] = {'user': [], 'item': [], 'query': [], 'pair': []}
+    modalities: dict[str, list[Id] | None] = {}
     for number, row in enumerate(rows, 2):
         ids = {c: kinds[c](row[c]) for c in (USER, ITEM, QUERY) if row.get(c)}
         if 'modality' in row:
@@ -174,7 +177,9 @@ def _row_edits(rows: list[dict[str, str]], kinds: dict, path: Path) -> Iterable[
         yield RemoveModality(name, None if items is None else tuple(items))
 
 
-def _reader(column: str, values: Iterable[str], data: HeteroData | None, path: Path):
+def _reader(
+    column: str, values: Iterable[str], data: HeteroData | None, path: Path
+) -> Callable[[str], Id]:
     """How the text of a cell becomes an id."""
     given = [value for value in values if value]
     whole = all(value.removeprefix('-').isdigit() for value in given)

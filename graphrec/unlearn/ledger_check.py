@@ -74,11 +74,11 @@ def verify_ledger(
         problems.append(f'the head cannot be trusted: {error}')
     else:
         problems += _end_problems(rows, known, f"'{head_path(path).name}'")
-        if known.count == len(rows) - 1:
+        if known.size == len(rows) - 1:
             notes.append('the machine stopped before the head was moved to the last row')
-        elif known.count < len(rows) - 1:
+        elif known.size < len(rows) - 1:
             problems.append(
-                f'{len(rows) - known.count} rows were added without moving the head; at most one '
+                f'{len(rows) - known.size} rows were added without moving the head; at most one '
                 f'can be by a machine that stopped'
             )
     if receipt is not None:
@@ -115,8 +115,8 @@ def _state_problems(rows: list[Entry]) -> list[str]:
 
 
 def _end_problems(rows: list[Entry], known: Head, source: str) -> list[str]:
-    if known.count > len(rows):
-        return [f'{known.count - len(rows)} rows at the end are missing, by {source}']
-    if known.count and rows[known.count - 1].hash != known.hash:
-        return [f'row {known.count} is not the one that {source} knows']
+    if known.size > len(rows):
+        return [f'{known.size - len(rows)} rows at the end are missing, by {source}']
+    if known.size and rows[known.size - 1].hash != known.hash:
+        return [f'row {known.size} is not the one that {source} knows']
     return []

@@ -13,11 +13,11 @@ from graphrec.unlearn.pseudonyms import keyed_hash
 class Head(NamedTuple):
     """How far a ledger had come: number of rows and hash of the last one."""
 
-    count: int
+    size: int
     hash: str
 
     def __str__(self) -> str:
-        return f'{self.count}:{self.hash}'
+        return f'{self.size}:{self.hash}'
 
 
 def head_path(ledger: Path) -> Path:
@@ -28,7 +28,7 @@ def head_path(ledger: Path) -> Path:
 def write_head(ledger: Path, head: Head, key: bytes | None) -> None:
     """Writes the head whole or not at all; with a key, sealed by it."""
     seal = '' if key is None else keyed_hash(key, f'head {head}')
-    write_json(head_path(ledger), {'count': head.count, 'hash': head.hash, 'seal': seal})
+    write_json(head_path(ledger), {'count': head.size, 'hash': head.hash, 'seal': seal})
 
 
 def read_head(ledger: Path, key: bytes | None) -> Head:

@@ -185,3 +185,23 @@ def test_numpy_columns(graph):
     assert result.data['user'].weight.tolist() == [0, 1, 2, 0, 4, 5, 6]
     assert result.data['user'].town.tolist() == ['a', 'b', 'c', '', 'e', 'f', 'g']
     assert result.summary.rows['user.weight'] == 1
+
+
+def test_a_pair_leaves_the_sessions_of_its_user(graph):
+    session, item = graph['session', 'contains', 'item'].edge_index
+    owner = graph['session'].user[session]
+    user, thing = int(owner[-1]), int(item[-1])
+    result = RemoveInteractions([(f'u{user}', thing + 100)]).apply(graph)
+    stay = (owner != user) | (item != thing)
+    left = result.data['session', 'contains', 'item']
+    assert not stay.all()
+    assert torch.equal(left.edge_index, torch.stack([session, item])[:, stay])
+    assert torch.equal(left.position, torch.arange(12)[stay])
+    assert 'is_removed' not in result.data['session']
+    opened = copy.copy(graph)
+    opened['user', 'opens', 'session'].edge_index = torch.stack(
+        [graph['session'].user, torch.arange(5)]
+    )
+    del opened['session'].user
+    again = RemoveInteractions([(f'u{user}', thing + 100)]).apply(opened)
+    assert torch.equal(again.data['session', 'contains', 'item'].edge_index, left.edge_index)
