@@ -7,9 +7,17 @@ import click
 from click.core import ParameterSource
 
 from graphrec import demo as demonstration
-from graphrec import job, runs, saved_run
+from graphrec import forget_commands, job, runs, saved_run
 from graphrec.catalogue import catalogue
-from graphrec.command import Commands, common_options, runnable
+from graphrec.command import (
+    PATH,
+    Commands,
+    common_options,
+    data_argument,
+    load_option,
+    model_argument,
+    runnable,
+)
 from graphrec.console import Output
 from graphrec.datasets import download
 from graphrec.graphs import statistics
@@ -17,16 +25,6 @@ from graphrec.model_catalogue import model_catalogue
 from graphrec.settings import parse_settings
 from graphrec.version import __version__
 
-PATH = click.Path(path_type=Path)
-
-data_argument = click.argument('source', metavar='DATA')
-model_argument = click.argument('folder', metavar='MODEL', type=PATH)
-load_option = click.option(
-    '--load',
-    multiple=True,
-    metavar='KEY=VALUE',
-    help='How to read DATA, e.g. user=customer, format=recbole, min_rating=4; repeatable.',
-)
 k_option = click.option(
     '--k', type=int, multiple=True, default=(10, 20), show_default=True, help='Cut-off; repeatable.'
 )
@@ -312,3 +310,8 @@ def explain(
     if picture is not None:
         output.line(f'Picture: {result.draw(picture)}')
     output.finish({**result.to_dict(), 'picture': picture})
+
+
+main.add_command(forget_commands.forget)
+main.add_command(forget_commands.audit)
+main.add_command(forget_commands.ledger)

@@ -19,6 +19,16 @@ PROGRAM = 'graphrec'
 BAD_INPUT = 2
 INTERRUPTED = 130
 
+PATH = click.Path(path_type=Path)
+
+data_argument = click.argument('source', metavar='DATA')
+model_argument = click.argument('folder', metavar='MODEL', type=PATH)
+load_option = click.option(
+    '--load',
+    multiple=True,
+    metavar='KEY=VALUE',
+    help='How to read DATA, e.g. user=customer, format=recbole, min_rating=4; repeatable.',
+)
 seed_option = click.option(
     '--seed',
     type=click.IntRange(min=0),

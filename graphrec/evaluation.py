@@ -143,7 +143,8 @@ def evaluate(
     _check_choices(names, ideal, split, masks, num_negatives)
     case = collect_heldout(data, split, masks, users, items, cold_against, require_training)
     num_ranked = num_items(data) if case.candidates is None else case.candidates.numel()
-    what = 'items' if case.candidates is None else 'chosen items'
+    whole = cold_against == 'all' or (isinstance(items, str) and items == 'all')
+    what = 'items' if whole else 'chosen items'
     if num_negatives is not None:
         num_ranked, what = num_negatives + 1, 'items (the held-out one and the sampled ones)'
     if not ks:

@@ -16,6 +16,7 @@ from graphrec.graphs.schema import (
     index_of,
     num_items,
     num_users,
+    remaining,
     split_edges,
     train_edges,
 )
@@ -29,7 +30,8 @@ class HeldOut:
         users: Numbers of the users :math:`(n)`, ascending.
         truth: Held-out pairs :math:`(2, T)`: a row of :obj:`users`, an item number; sorted
             by the row.
-        candidates: Item numbers to rank, ascending; :obj:`None` for all.
+        candidates: Item numbers to rank, ascending; :obj:`None` for all. Items that were
+            removed from the graph are never ranked.
         masked: Edge lists :math:`(2, E)` of user and item numbers that cannot be found.
         known: Pairs :math:`(2, E)` of a row and an item number that are no negatives.
         dropped: Users left out, by reason.
@@ -75,6 +77,10 @@ def collect_heldout(
     if users is not None:
         asked.zero_()
         asked[torch.from_numpy(index_of(data, USER, users))] = True
+    everyone, catalogue = remaining(data, USER), remaining(data, ITEM)
+    num_asked = int(asked.sum())
+    if everyone is not None:
+        asked &= torch.zeros_like(asked).index_fill_(0, everyone.cpu(), True)
     has_any = torch.zeros_like(asked)
     has_any[heldout[0]] = True
     has = torch.zeros_like(asked)
@@ -82,6 +88,8 @@ def collect_heldout(
     dropped = {'no held-out items': int((asked & ~has_any).sum())}
     if chosen is not None:
         dropped['no held-out item among the chosen ones'] = int((asked & has_any & ~has).sum())
+    if everyone is not None:
+        dropped['removed from the graph'] = num_asked - int(asked.sum())
     kept = asked & has
     if require_training:
         dropped['no training items'] = int((kept & (degree == 0)).sum())
@@ -106,7 +114,7 @@ def collect_heldout(
     return HeldOut(
         users=kept.nonzero().squeeze(1),
         truth=torch.stack([row[truth[0]], truth[1]]),
-        candidates=chosen if cold_against == 'cold' else None,
+        candidates=chosen if chosen is not None and cold_against == 'cold' else catalogue,
         masked=masked,
         known=torch.stack([row[known[0]], known[1]])[:, kept[known[0]]],
         dropped=dropped,
@@ -121,11 +129,16 @@ def _chosen_items(data: HeteroData, items: str | Iterable[Any]) -> Tensor | None
         if items != 'cold':
             raise GraphError(f"'items' needs to be 'all', 'cold' or a list of ids (got {items!r})")
         count = torch.bincount(train_edges(data)[1].cpu(), minlength=num_items(data))
-        chosen = (count == 0).nonzero().squeeze(1)
+        chosen = _still_there(data, (count == 0).nonzero().squeeze(1))
         if not chosen.numel():
             raise GraphError("'items' is 'cold', but every item has training edges")
         return chosen
-    return torch.from_numpy(index_of(data, ITEM, items)).unique()
+    return _still_there(data, torch.from_numpy(index_of(data, ITEM, items)).unique())
+
+
+def _still_there(data: HeteroData, items: Tensor) -> Tensor:
+    there = remaining(data, ITEM)
+    return items if there is None else items[torch.isin(items, there.cpu())]
 
 
 def _num_common(truth: Tensor, masked: list[Tensor], stride: int) -> int:

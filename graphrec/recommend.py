@@ -10,7 +10,16 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import ITEM, USER, index_of, node_ids, num_items, train_edges
+from graphrec.graphs.schema import (
+    ITEM,
+    USER,
+    index_of,
+    node_ids,
+    num_items,
+    num_users,
+    remaining,
+    train_edges,
+)
 from graphrec.models.recommender import Recommender
 from graphrec.ranking import check_graph, check_k, top_k
 from graphrec.vectors import build_index, check_index, export_vectors
@@ -42,6 +51,7 @@ def recommend(
 
     An item that is not in the graph has no score. To recommend new items, add them to the
     graph (with features, for a model that uses them) and build and train on that graph.
+    Users and items that were removed from the graph are not served and not recommended.
 
     Args:
         model: Any recommender.
@@ -57,7 +67,8 @@ def recommend(
 
     Raises:
         GraphError: If k is larger than the number of items to choose among, a history is
-            empty, or the model cannot serve unknown people.
+            empty, the model cannot serve unknown people, or a user or an item of a history
+            was removed from the graph.
         UnknownIdError: If an id is not in the graph.
     """
     check_graph(model, data)
@@ -73,7 +84,7 @@ def recommend(
         index = torch.arange(len(lists), device=device)
     else:
         names = node_ids(data, USER)
-        asked = np.arange(len(names)) if users is None else index_of(data, USER, users)
+        asked = _everyone(data) if users is None else _served(data, USER, users)
         names = names[asked]
         seen = [train_edges(data)]
         ranker = model.ranker()
@@ -102,12 +113,32 @@ def _candidates(
     data: HeteroData, items: Iterable[Any] | None, exclude: Iterable[Any]
 ) -> Tensor | None:
     unwanted = _numbers(data, exclude)
+    there = remaining(data, ITEM)
     if items is None and not unwanted.size:
-        return None
+        return None if there is None else there.cpu()
     chosen = torch.zeros(num_items(data), dtype=torch.bool)
     chosen[slice(None) if items is None else torch.from_numpy(_numbers(data, items))] = True
     chosen[torch.from_numpy(unwanted)] = False
+    if there is not None:
+        chosen &= torch.zeros_like(chosen).index_fill_(0, there.cpu(), True)
     return chosen.nonzero().squeeze(1)
+
+
+def _everyone(data: HeteroData) -> np.ndarray:
+    there = remaining(data, USER)
+    return np.arange(num_users(data)) if there is None else there.cpu().numpy()
+
+
+def _served(data: HeteroData, node_type: str, ids: Iterable[Any]) -> np.ndarray:
+    """Numbers of nodes that were not removed from the graph."""
+    numbers, there = index_of(data, node_type, ids), remaining(data, node_type)
+    gone = numbers[:0] if there is None else numbers[~np.isin(numbers, there.cpu().numpy())]
+    if gone.size:
+        raise GraphError(
+            f'{gone.size} of {numbers.size} {node_type} ids were removed from this graph (first '
+            f'one: {node_ids(data, node_type)[gone].tolist()[0]!r}); leave them out'
+        )
+    return numbers
 
 
 def _numbers(data: HeteroData, items: Iterable[Any]) -> np.ndarray:
@@ -129,7 +160,7 @@ def _histories(data: HeteroData, history: History) -> tuple[np.ndarray, list[Ten
         raise GraphError("'history' is empty; give at least one item id")
     numbers = []
     for name, ids in zip(names, lists, strict=True):
-        known = torch.from_numpy(np.unique(_numbers(data, _plain(ids))))
+        known = torch.from_numpy(np.unique(_served(data, ITEM, _plain(ids))))
         if not known.numel():
             raise GraphError(f'the history of {name!r} is empty; give at least one item id')
         numbers.append(known)

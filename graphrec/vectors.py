@@ -11,7 +11,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import ITEM, USER, index_of, node_ids, train_edges
+from graphrec.graphs.schema import ITEM, USER, index_of, node_ids, remaining, train_edges
 from graphrec.metrics import hit_matrix
 from graphrec.models.recommender import Recommender
 from graphrec.ranking import check_graph, check_k, top_k
@@ -22,7 +22,8 @@ def export_vectors(model: Recommender, data: HeteroData, path: str | Path) -> Pa
     r"""Writes the final vectors, whose dot products are the scores, into a folder:
     ``user.npy`` :math:`(U, d)`, ``item.npy`` :math:`(I, d)` in float32 and ``ids.json``
     with the original ids in row order, ``{"user": [...], "item": [...]}``. The folder
-    appears whole or not at all and takes the place of an older one.
+    appears whole or not at all and takes the place of an older one. Users and items that
+    were removed from the graph have no row.
 
     Raises:
         GraphError: If the model has no vectors, or the folder cannot be written.
@@ -34,10 +35,11 @@ def export_vectors(model: Recommender, data: HeteroData, path: str | Path) -> Pa
             f"'{path}' exists and holds other things than exported vectors; name a new folder"
         )
     vectors = _vectors(model)
-    ids = {each: node_ids(data, each).tolist() for each in (USER, ITEM)}
+    rows = {each: _rows(data, each) for each in (USER, ITEM)}
+    ids = {each: node_ids(data, each)[rows[each]].tolist() for each in (USER, ITEM)}
     with replacing_folder(path) as folder:
         for each in (USER, ITEM):
-            np.save(folder / f'{each}.npy', vectors[each])
+            np.save(folder / f'{each}.npy', vectors[each][rows[each]])
         (folder / 'ids.json').write_text(json.dumps(ids))
     return path
 
@@ -135,6 +137,11 @@ def _vectors(model: Recommender) -> dict[str, np.ndarray]:
         name: np.ascontiguousarray(vectors[name].detach().float().cpu().numpy())
         for name in (USER, ITEM)
     }
+
+
+def _rows(data: HeteroData, node_type: str) -> np.ndarray:
+    there = remaining(data, node_type)
+    return np.arange(data[node_type].num_nodes) if there is None else there.cpu().numpy()
 
 
 def _own_files(path: Path) -> set[Path]:

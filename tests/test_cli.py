@@ -63,9 +63,17 @@ def test_no_words_and_version():
     assert run('--version').output.strip() == f'graphrec, version {graphrec.__version__}'
 
 
-@pytest.mark.parametrize('name', list(main.commands))
+def command_names(group=main, names=()):
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from command_names(command, (*names, name))
+        else:
+            yield ' '.join((*names, name))
+
+
+@pytest.mark.parametrize('name', list(command_names()))
 def test_help_has_an_example_and_the_common_options(name):
-    text = run(name, '--help').output
+    text = run(*name.split(), '--help').output
     assert f'Example: graphrec {name}' in text
     assert {'--json', '--seed', '--quiet'} <= set(text.split())
 

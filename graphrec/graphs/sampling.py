@@ -9,7 +9,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import num_items, num_users, train_edges
+from graphrec.graphs.schema import ITEM, num_items, num_users, remaining, train_edges
 
 _MAX_ROUNDS = 64
 
@@ -41,7 +41,8 @@ class BPRSampler:
         uniform: ``'edges'`` or ``'users'``.
         negatives: ``'uniform'`` over items or ``'popularity'`` (:math:`\propto
             d_i^{0.75}`, word2vec's exponent).
-        items: Items :math:`(m)` that may be negatives; all if omitted.
+        items: Items :math:`(m)` that may be negatives; all if omitted. Items that were
+            removed from the graph never are.
 
     Raises:
         GraphError: If an argument is out of range or no user has a negative.
@@ -71,6 +72,10 @@ class BPRSampler:
         if edge_index.size(1) == 0:
             raise GraphError('there are no training edges to sample from')
         device = edge_index.device
+        there = remaining(data, ITEM)
+        if there is not None:
+            there = there.to(device)
+            items = there if items is None else items[torch.isin(items, there)]
         self.candidates = items
         self._keys = (edge_index[0] * self.num_items + edge_index[1]).sort().values
         degree = torch.bincount(edge_index[0], minlength=self.num_users)

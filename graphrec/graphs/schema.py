@@ -35,6 +35,7 @@ FINDS: EdgeType = (QUERY, 'finds', ITEM)
 
 FEATURE_PREFIX = 'x_'
 PRESENT_PREFIX = 'has_'
+REMOVED = 'is_removed'
 
 
 def holdout(split: str, src: str = USER, dst: str = ITEM) -> EdgeType:
@@ -54,6 +55,16 @@ def num_users(data: HeteroData) -> int:
 def num_items(data: HeteroData) -> int:
     """Number of item nodes, those without any edge included."""
     return int(data[ITEM].num_nodes)
+
+
+def remaining(data: HeteroData, node_type: str) -> Tensor | None:
+    """Numbers of the nodes that an edit has not removed (``is_removed``), ascending;
+    :obj:`None` where all are there. Removed nodes keep their number, but nobody is
+    trained, evaluated or served with them."""
+    removed = data[node_type].get(REMOVED)
+    if removed is None or not removed.any():
+        return None
+    return (~removed).nonzero().squeeze(1)
 
 
 def train_edges(data: HeteroData) -> Tensor:

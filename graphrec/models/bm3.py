@@ -126,6 +126,13 @@ class BM3(Recommender):
             x = item_features(data, self.config.modalities)
             self.features = torch.cat(list(x.values()), 1)
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        rows: dict[str, tuple[str, ...]] = {'embedding': ('user', 'item')}
+        return rows | dict.fromkeys(self.feature_rows(), ('item',))
+
+    def feature_rows(self) -> tuple[str, ...]:
+        return () if self.config.freeze_features else ('features',)
+
     def embed(self) -> tuple[Tensor, Tensor]:
         r""":math:`\mathbf{Z}_U` :math:`(U, d)` and :math:`\mathbf{Z}_I` :math:`(I, d)`."""
         user, item = (self._propagation @ self.embedding).split([self.num_users, self.num_items])

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.models.lightgcn import LightGCN, LightGCNConfig
+from graphrec.models.recommender import Recommender
 
 
 class Predictor(torch.nn.Linear):
@@ -46,6 +47,9 @@ class BootstrapLightGCN(LightGCN):
         super().reset_parameters(generator)
         if hasattr(self, 'predictor'):
             self.predictor.reset_parameters()
+
+    # The predictor is in forward alone.
+    pair_scores = Recommender.pair_scores
 
     def forward(self) -> dict[str, Tensor]:
         z = super().forward()

@@ -83,6 +83,10 @@ class BUIR(BootstrapLightGCN):
             self.target.copy_(self.embedding.detach())
             self.moving.zero_()
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        rows: dict[str, tuple[str, ...]] = {**super().node_rows(), 'target': ('user', 'item')}
+        return rows | ({'moving': ('user', 'item')} if self.config.moves == 'batch' else {})
+
     def refresh(self, data: HeteroData) -> None:
         super().refresh(data)
         self._dropper: RescaledEdgeDrop | None = None

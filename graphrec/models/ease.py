@@ -74,6 +74,9 @@ class EASE(Recommender):
             'user-item matrix and its transpose': 2 * 8 * num_edges + 8 * (num_users + num_items),
         }
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        return {'weight': ('item',)}
+
     def refresh(self, data: HeteroData) -> None:
         """Solves again for the edges of :obj:`data`."""
         super().refresh(data)

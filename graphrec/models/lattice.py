@@ -93,6 +93,9 @@ class LATTICE(EpochKey, MultimodalLightGCN):
             setattr(self, f'_original_{place}', graph.to_operator(weighted=True))
         self.forget_epoch()
 
+    def fitted_buffers(self) -> tuple[str, ...]:
+        return ('nearest', 'epoch_key')
+
     def begin_epoch(self, generator: torch.Generator) -> None:
         super().begin_epoch(generator)
         if self.is_new_epoch(generator):

@@ -120,6 +120,9 @@ class LightGCN(Recommender):
         self._propagation = Polynomial(self.adjacency, self.layer_weights.tolist())
         self._thinned = self._propagation
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        return {'embedding': ('user', 'item')}
+
     def begin_epoch(self, generator: torch.Generator) -> None:
         super().begin_epoch(generator)
         if self.config.edge_dropout:
@@ -139,6 +142,11 @@ class LightGCN(Recommender):
     def forward(self) -> dict[str, Tensor]:
         z = self.propagation @ self.embedding
         return {'user': z[: self.num_users], 'item': z[self.num_users :]}
+
+    def pair_scores(self, user: Tensor, item: Tensor) -> Tensor:
+        index = torch.cat([user, item + self.num_users])
+        z, _ = gather_rows(self.propagation, self.embedding, index)
+        return (z[: user.numel()] * z[user.numel() :]).sum(1)
 
     def loss(self, batch: BPRBatch) -> Tensor:
         # One gather each for final and initial rows: autograd's scatter is dense.

@@ -180,6 +180,9 @@ class LIRDRec(Recommender):
         self._thinned = self._propagation
         self.item_graph = self._item_graph(data)
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        return dict.fromkeys(('user', 'weights.theta', 'weights.latest'), ('user',))
+
     def _read_features(self, data: HeteroData) -> None:
         x = list(item_features(data, self.config.modalities).values())
         x.append(torch.cat([cosine_transform(part, self.config.dct) for part in x], 1))

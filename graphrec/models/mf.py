@@ -81,6 +81,9 @@ class MF(Recommender):
         with torch.no_grad():
             self.embedding.copy_(draw * self.config.init_std)
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        return {'embedding': ('user', 'item')}
+
     @property
     def sparse_gradients(self) -> bool:
         return self.config.sparse

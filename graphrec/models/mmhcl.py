@@ -126,6 +126,14 @@ class MMHCL(Recommender):
                 [semantic_graph(data, m, config.k, source=config.source) for m in names]
             )
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        rows: dict[str, tuple[str, ...]] = {'embedding': ('user', 'item')}
+        if self.user_embedding is not None:
+            rows['user_embedding'] = ('user',)
+        if self.item_embedding is not None:
+            rows['item_embedding'] = ('item',)
+        return rows
+
     def make_sampler(self, data: HeteroData, batch_size: int) -> BPRSampler:
         """Users uniform, one of their items each, negatives of ``negatives_from``."""
         items = None

@@ -12,6 +12,7 @@ from graphrec.graphs.semantic import semantic_modalities
 from graphrec.models.histories import attach_rows
 from graphrec.models.item_features import VISUAL, check_modalities, feature_name, item_features
 from graphrec.models.lightgcn import LightGCN, LightGCNConfig
+from graphrec.models.recommender import Recommender
 from graphrec.models.seeded_init import xavier_
 
 
@@ -120,6 +121,18 @@ class MultimodalLightGCN(LightGCN):
             self.register_buffer(name, x, persistent=False)
         elif name not in self._parameters:
             self.register_parameter(name, torch.nn.Parameter(x.clone()))
+
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        features = (f'{FEATURE_PREFIX}{name}' for name in self.featured)
+        return super().node_rows() | dict.fromkeys(features, ('item',))
+
+    def feature_rows(self) -> tuple[str, ...]:
+        if self.config.freeze_features:
+            return ()
+        return tuple(f'{FEATURE_PREFIX}{name}' for name in self.featured)
+
+    # What a subclass adds to the propagated rows is in its forward alone.
+    pair_scores = Recommender.pair_scores
 
     def require_features(self) -> None:
         """Refuses modalities that have a frozen graph and no features."""

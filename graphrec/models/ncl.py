@@ -96,6 +96,12 @@ class NCL(EpochKey, LightGCN):
             self.num_epochs.zero_()
             self.forget_epoch()
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        return {**super().node_rows(), 'cluster': ('user', 'item')}
+
+    def fitted_buffers(self) -> tuple[str, ...]:
+        return ('centroids', 'cluster', 'epoch_key')
+
     def begin_epoch(self, generator: torch.Generator) -> None:
         super().begin_epoch(generator)
         if self.is_new_epoch(generator):

@@ -38,6 +38,9 @@ class Popularity(Recommender):
         self.register_buffer('degree', torch.zeros(self.num_items), persistent=False)
         self.refresh(data)
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        return {'degree': ('item',)}
+
     def refresh(self, data: HeteroData) -> None:
         """Counts the training edges of every item again."""
         super().refresh(data)

@@ -110,6 +110,28 @@ class Recommender(torch.nn.Module):
         self.training_digest = training_digest(data)
         self._generator = None
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        """Names of the parameters and buffers that have a row for every node, with the node
+        types in the order of the rows, such as ``{'embedding': ('user', 'item')}``. What is
+        left out here outlives its node when that is removed from the graph."""
+        return {}
+
+    def feature_rows(self) -> tuple[str, ...]:
+        """Those of :meth:`node_rows` that are parameters and start from the features of the
+        graph, not from a draw."""
+        return ()
+
+    def fitted_buffers(self) -> tuple[str, ...]:
+        """Names of the buffers in the state that are computed from graph or parameters as
+        training goes (centroids, neighbours), which a model of another graph finds anew."""
+        return ()
+
+    def pair_scores(self, user: Tensor, item: Tensor) -> Tensor:
+        r"""Scores :math:`(B)` of the pairs of users :math:`(B)` and items :math:`(B)`, with
+        gradient; the product of the rows of :meth:`forward` unless a model overrides it."""
+        z = self.forward()
+        return (z['user'][user] * z['item'][item]).sum(1)
+
     def forward(self) -> dict[str, Tensor]:
         """Final embeddings ``{'user': [U, d], 'item': [I, d]}``."""
         raise NotImplementedError(f'{type(self).__name__} has no embeddings')

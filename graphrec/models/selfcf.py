@@ -79,6 +79,10 @@ class SelfCF(BootstrapLightGCN):
         if 'last' in self._buffers:
             self._reset_last()
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        last = {'last': ('user', 'item')} if self.config.variant == 'he' else {}
+        return super().node_rows() | last
+
     def refresh(self, data: HeteroData) -> None:
         super().refresh(data)
         self._pruned = self._propagation

@@ -162,6 +162,9 @@ class SemanticItemGraph(Recommender):
             )
         return list(item_features(data, self.modalities).values())
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        return {'embedding': ('user', 'item')}
+
     def behaviour(self) -> Tensor:
         r"""LightGCN's embeddings :math:`\mathbf{b}`, shape :math:`(U + I, d)`."""
         return self._propagation @ self.embedding

@@ -114,6 +114,15 @@ class VBPR(Recommender):
         if self.config.freeze_features:
             self.features = self._inputs(data)
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        rows: dict[str, tuple[str, ...]] = {'user': ('user',), 'item': ('item',)}
+        if self.config.biases:
+            rows['item_bias'] = ('item',)
+        return rows | dict.fromkeys(self.feature_rows(), ('item',))
+
+    def feature_rows(self) -> tuple[str, ...]:
+        return () if self.config.freeze_features else ('features',)
+
     def _inputs(self, data: HeteroData) -> Tensor:
         return torch.cat(list(item_features(data, self.config.modalities).values()), 1)
 

@@ -1,0 +1,141 @@
+"""What ``unlearning.py`` runs: backbones with their settings, requests, methods."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch_geometric.data import HeteroData
+
+from graphrec.errors import GraphError
+from graphrec.graphs.schema import ITEM, USER, modalities, node_ids, train_edges
+from graphrec.unlearn import (
+    Edit,
+    RemoveInteractions,
+    RemoveItems,
+    RemoveModality,
+    RemoveUsers,
+)
+
+#: In this order: cheap golds first, so that a short run has whole tables.
+SETS = ('lastfm-2k-mm', 'tiktok', 'ml-1m', 'cure4rec-ml-100k')
+METHODS = (
+    'suppress',
+    'edit_only',
+    'finetune',
+    'grad_ascent',
+    'ascent_retain',
+    'mmrecun',
+    'rrl',
+    'distil',
+    'influence',
+    'ifru',
+    'heldout_match',
+    'auto',
+    'sisa',
+    'receraser',
+)
+#: One run each: they train models by shards, and what they cost does not depend on the seed.
+SHARDED = ('sisa', 'receraser')
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """A model with settings that were chosen on validation (docs/results.md)."""
+
+    name: str
+    config: dict[str, Any]
+    fit: dict[str, Any]
+
+
+_LIGHTGCN = {
+    'epochs': 150,
+    'lr': 5e-3,
+    'batch_size': 2048,
+    'eval_every': 5,
+    'patience': 4,
+}
+_MULTIMODAL = _LIGHTGCN | {'epochs': 100}
+
+#: By data set; the first two are the headline.
+BACKBONES: dict[str, tuple[Backbone, ...]] = {
+    'lastfm-2k-mm': (
+        Backbone('LightGCN', {'num_layers': 2, 'reg': 1e-3}, _LIGHTGCN),
+        Backbone('FREEDOM', {'feature_weight': 1e-3}, _MULTIMODAL),
+        Backbone('LIRDRec', {}, _MULTIMODAL | {'lr': 1e-3}),
+        Backbone('MMHCL', {'bf16_contrast': True}, _MULTIMODAL | {'lr': 1e-3, 'batch_size': 1024}),
+    ),
+    'tiktok': (
+        Backbone('LightGCN', {'num_layers': 3, 'reg': 1e-2}, _LIGHTGCN),
+        Backbone('FREEDOM', {'feature_weight': 1e-3}, _MULTIMODAL),
+    ),
+    'ml-1m': (Backbone('LightGCN', {'num_layers': 2, 'reg': 1e-4}, _LIGHTGCN | {'epochs': 40}),),
+    'cure4rec-ml-100k': (Backbone('LightGCN', {'num_layers': 2, 'reg': 1e-3}, _LIGHTGCN),),
+}
+
+HEADLINE = ('interactions-5', 'users-5', 'items-5', 'interactions-1', 'users-1', 'items-1')
+BREADTH = (
+    'interactions-0.1',
+    'users-0.1',
+    'items-0.1',
+    'users-one',
+    'items-one',
+    'image-5',
+    'modality',
+)
+CURE4REC = ('core-5', 'core-10', 'edge-5', 'edge-10', 'edge-20')
+
+
+def requests(data: str) -> tuple[str, ...]:
+    """Names of the requests on a data set."""
+    return CURE4REC if data.startswith('cure4rec') else (*HEADLINE, *BREADTH)
+
+
+def make_edit(data: HeteroData, name: str, root: Path, seed: int = 0) -> Edit | None:
+    """The request, the same for all models and seeds; None where the graph has no such thing
+    (a modality). Shares are of users, items or training interactions, drawn at random;
+    CURE4Rec's are its lists of the most (core) and least (edge) active users."""
+    draw = np.random.default_rng(seed)
+    kind, _, size = name.partition('-')
+    if kind in ('core', 'edge'):
+        table = pd.read_csv(root / 'forget_users.csv')
+        return RemoveUsers(table.loc[table['request'] == name, 'user'].tolist())
+    known = modalities(data)
+    if kind == 'modality':
+        return RemoveModality(known[-1]) if known else None
+    edge_index = train_edges(data).numpy()
+    if kind == 'interactions':
+        count = _count(size, edge_index.shape[1])
+        user, item = edge_index[:, np.sort(draw.permutation(edge_index.shape[1])[:count])]
+        users, items = node_ids(data, USER)[user], node_ids(data, ITEM)[item]
+        return RemoveInteractions(list(zip(users.tolist(), items.tolist(), strict=True)))
+    row = 0 if kind == 'users' else 1
+    present = np.unique(edge_index[row])
+    chosen = draw.permutation(present)[: _count(size, len(present))]
+    if kind == 'users':
+        return RemoveUsers(node_ids(data, USER)[chosen].tolist())
+    ids = node_ids(data, ITEM)[chosen].tolist()
+    if kind == 'items':
+        return RemoveItems(ids)
+    if kind == 'image':
+        return RemoveModality(known[-1], items=ids) if known else None
+    raise GraphError(f'there is no request {name!r}')
+
+
+def _count(size: str, total: int) -> int:
+    return 1 if size == 'one' else max(1, round(float(size) / 100 * total))
+
+
+def trained(
+    backbone: Backbone,
+    data: HeteroData,
+    seed: int,
+    make: Callable[..., Any],
+    fit: Callable[..., Any],
+) -> Any:
+    """A model of the backbone, trained from scratch."""
+    model = make.from_graph(data, seed=seed, **backbone.config)
+    fit(model, data, seed=seed, progress=False, **backbone.fit)
+    return model

@@ -1,0 +1,173 @@
+"""``docs/unlearning.md`` from the stored cells alone."""
+
+import argparse
+import collections
+import os
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+from _cells import Cells, Job
+from _unlearning_plan import BACKBONES, HEADLINE, METHODS, SETS, SHARDED, Backbone, requests
+
+MISSING = '\N{EN DASH}'
+Cell = Callable[[str, Backbone, str, str, int], Job]
+
+HEAD = """# Unlearning on real data
+
+Made by `python benchmarks/unlearning.py`; `--only-table` makes this page again from the
+stored cells in `docs/benchmarks/unlearning`.
+
+For each request, *gold* models are retrained from scratch on the edited graph, with seeds of
+their own. Each method forgets the request from as many originals, and `graphrec.unlearn.audit`
+compares every result with the golds. **passed** means: every residue check is exact, the
+forget metrics lie in the band of gold against gold (95th percentile of all pairs), and test
+recall is equivalent to gold's (two one-sided t-tests, margin the larger of the band and 1 %).
+Backbones have the settings of [the results page](results.md), chosen on validation; methods
+have their defaults, and none was tuned on the test part. Requests are drawn at random (seed 0)
+and the same for all models.
+
+*forget R@20* is recall of the forgotten pairs; the target is gold's value, not zero. *KS* is the
+distance of user-standardised scores of forgotten pairs from gold's. *AUC* is that of membership
+inference against held-out pairs matched in degree. Golds stand as mean ± band. Seconds are those
+of the repair and of rebuilding the graph, without evaluation; *times faster* compares with the
+golds. Sharded methods run once; their seconds are those of the shards and do not hold the
+training of the sharded system that a deployment would have done before the request.
+"""
+
+
+def write_page(args: argparse.Namespace, cells: Cells, cell: Cell) -> None:
+    """Writes the page to ``args.table``, whole or not at all."""
+    parts = [HEAD]
+    summary: list[str] = []
+    for name in SETS:
+        for backbone in BACKBONES[name]:
+            for request in requests(name):
+                lines, passed = _request(name, backbone, request, args.seeds, cells, cell)
+                parts += lines
+                summary += passed
+    head = ['## Summary', '', 'The default method (`auto`) on every request that was run:', '']
+    head += [
+        '| set | model | request | passed | where it falls short |',
+        '| --- | --- | --- | --- | --- |',
+    ]
+    parts.insert(1, '\n'.join([*head, *summary]) + '\n')
+    machines = sorted({_machine(r['machine']) for r in cells.records() if 'machine' in r})
+    parts.append('\n'.join(['## Machine', '', *(f'- {one}' for one in machines)]) + '\n')
+    args.table.parent.mkdir(parents=True, exist_ok=True)
+    temporary = args.table.with_name(f'.{args.table.name}.part')
+    temporary.write_text('\n'.join(parts), encoding='utf-8')
+    os.replace(temporary, args.table)
+
+
+def _request(
+    name: str, backbone: Backbone, request: str, seeds: list[int], cells: Cells, cell: Cell
+) -> tuple[list[str], list[str]]:
+    """The table of a request, and the line of the default method in the summary."""
+    rows, missing, gold = [], [], None
+    summary: list[str] = []
+    wanted = seeds if request in HEADLINE else seeds[:3]
+    for method in METHODS:
+        chosen = wanted[:1] if method in SHARDED else wanted
+        records = [cells.read(cell(name, backbone, request, method, seed)) for seed in chosen]
+        failed = [r for r in records if r is not None and r['status'] != 'done']
+        done = [r for r in records if r is not None and r['status'] == 'done']
+        if len(done) < len(chosen):
+            errors = {r['error'] for r in failed}
+            missing.append(
+                f'{method} ({len(chosen) - len(done)}{"; " if errors else ""}{"; ".join(errors)})'
+            )
+        if done:
+            audits = [record['audit'] for record in done]
+            gold = gold or _gold_row(audits[0])
+            rows.append(_row(method, audits))
+            if method == 'auto':
+                passed = sum(audit['status'] == 'passed' for audit in audits)
+                short = _reasons(audits) or MISSING
+                shown = f'{passed} of {len(audits)} | {short}'
+                summary.append(f'| {name} | {backbone.name} | {request} | {shown} |')
+    if not rows or gold is None:
+        return [], []
+    lines = [
+        f'## {name}, {backbone.name}, {request}',
+        '',
+        '| method | verdicts | test R@20 | forget R@20 | KS | AUC | seconds | times faster |',
+        '| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |',
+        gold,
+        *rows,
+    ]
+    if missing:
+        lines += ['', 'Missing: ' + ', '.join(missing) + '.']
+    return ['\n'.join(lines) + '\n'], summary
+
+
+def _row(method: str, audits: list[dict[str, Any]]) -> str:
+    verdicts = collections.Counter(audit['status'] for audit in audits)
+    shown = ', '.join(f'{count} {status}' for status, count in verdicts.most_common())
+    columns = [_mean([_measure(audit, key) for audit in audits]) for key in ('test', 'forget')]
+    columns += [_mean([_measure(audit, key) for audit in audits], 3) for key in ('ks', 'auc')]
+    costs = [audit['cost'] or {} for audit in audits]
+    columns.append(_mean([cost.get('seconds_with_rebuild') for cost in costs], 1))
+    columns.append(_mean([cost.get('speed_up_with_rebuild') for cost in costs], 1))
+    return f'| {method} | {shown} | {" | ".join(columns)} |'
+
+
+def _gold_row(audit: dict[str, Any]) -> str:
+    columns = [
+        _banded(_found(audit, 'test')),
+        _banded(_found(audit, 'forget')),
+        _banded(_found(audit, 'ks'), 3),
+        _banded(_found(audit, 'auc'), 3),
+    ]
+    seconds = (audit['cost'] or {}).get('gold_seconds_with_rebuild')
+    return f'| *gold* | {MISSING} | {" | ".join(columns)} | {_mean([seconds], 1)} | 1 |'
+
+
+def _found(audit: dict[str, Any], key: str) -> dict[str, Any]:
+    """The measure of a column; empty where the request has none."""
+    if key == 'test':
+        return audit['utility']['quality'].get('recall@20') or {}
+    closeness, attacks = audit['completeness'] or {}, audit['membership'] or {}
+    if key == 'forget':
+        return (closeness.get('forget_ranking') or {}).get('recall@20') or {}
+    if key == 'ks':
+        return closeness.get('score_ks') or {}
+    return (attacks.get('auc') or {}).get('score_threshold') or {}
+
+
+def _measure(audit: dict[str, Any], key: str) -> float | None:
+    return _found(audit, key).get('unlearned')
+
+
+def _banded(measure: dict[str, Any], digits: int = 4) -> str:
+    golds = [value for value in measure.get('golds', []) if value is not None]
+    if not golds:
+        band = measure.get('band')
+        return MISSING if band is None else f'0 ± {band:.{digits}f}'
+    text = f'{statistics.mean(golds):.{digits}f}'
+    return text if measure.get('band') is None else f'{text} ± {measure["band"]:.{digits}f}'
+
+
+def _mean(values: list[float | None], digits: int = 4) -> str:
+    there = [value for value in values if value is not None]
+    if not there:
+        return MISSING
+    text = f'{statistics.mean(there):.{digits}f}'
+    return f'{text} ± {statistics.stdev(there):.{digits}f}' if len(there) > 1 else text
+
+
+def _reasons(audits: list[dict[str, Any]]) -> str:
+    counted = collections.Counter(
+        reason
+        for audit in audits
+        if audit['status'] != 'passed'
+        for reason in audit['verdict']['reasons']
+    )
+    return '; '.join(f'{reason} ({count})' for reason, count in counted.most_common(3))
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    return (
+        f'{machine["processor"]}, {machine["threads"]} threads, torch {machine["torch"]}, '
+        f'Python {machine["python"]}'
+    )

@@ -1,0 +1,241 @@
+"""Does forgetting work, at what cost: every method against models retrained from scratch.
+
+For each data set, backbone and request, five originals and five golds are trained; every
+method forgets the request from each original, and the audit compares the result with the
+golds. Every cell is stored as it ends, models too, so that a run that was stopped goes on:
+
+    python benchmarks/unlearning.py --data lastfm-2k-mm --budget-minutes 60
+    python benchmarks/unlearning.py --only-table
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+from _cells import Cells, Job
+from _jobs import machine, with_validation
+from _unlearning_plan import (
+    BACKBONES,
+    HEADLINE,
+    METHODS,
+    SETS,
+    SHARDED,
+    Backbone,
+    make_edit,
+    requests,
+    trained,
+)
+from _unlearning_tables import write_page
+from torch_geometric.data import HeteroData
+
+from graphrec import models, unlearn
+from graphrec.datasets import load
+from graphrec.errors import GraphError
+from graphrec.persistence import load_model, save
+from graphrec.training import fit
+
+_logger = logging.getLogger('unlearning')
+
+
+class OutOfTimeError(Exception):
+    """The minutes of this run are over; the next run goes on."""
+
+
+class Runner:
+    """Runs what is missing, one cell after the other."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.cells = Cells(args.out)
+        self.deadline = time.monotonic() + 60 * args.budget_minutes
+
+    def run(self) -> None:
+        for name in self.args.data:
+            data, validation = with_validation(load(self.args.root / name))
+            self.cells.write_about(name, {'validation': validation})
+            for backbone in BACKBONES[name]:
+                if backbone.name in self.args.backbones:
+                    for request in self.args.requests or requests(name):
+                        self._run_request(name, data, backbone, request)
+
+    def _run_request(self, name: str, data: HeteroData, backbone: Backbone, request: str) -> None:
+        edit = make_edit(data, request, self.args.root / name)
+        if edit is None:
+            return
+        seeds = self.args.seeds if request in HEADLINE else self.args.seeds[:3]
+        jobs = [
+            cell(name, backbone, request, method, seed)
+            for method in self.args.methods
+            for seed in (seeds[:1] if method in SHARDED else seeds)
+        ]
+        missing = [job for job in jobs if self._wanted(job)]
+        if not missing:
+            return
+        edited = edit.apply(data)
+        golds, reports = [], []
+        for seed in seeds:
+            model, report = self._gold(name, data, backbone, request, edit, edited, seed)
+            golds.append(model)
+            reports.append(report)
+        for job in missing:
+            if time.monotonic() >= self.deadline:
+                raise OutOfTimeError
+            original = self._original(name, data, backbone, job.seed)
+            try:
+                record = self._forget(job, data, edit, edited, original, golds, reports)
+            except Exception as error:
+                text = f'{type(error).__name__}: {error}'
+                trace = traceback.format_exc().splitlines()
+                self.cells.write(job, {'status': 'failed', 'error': text, 'traceback': trace})
+                _logger.error('%s failed: %s', job.name, text)
+                continue
+            self.cells.write(job, {'status': 'done', 'machine': machine()} | record)
+            _logger.info('%s: %s', job.name, record['audit']['status'])
+
+    def _forget(
+        self,
+        job: Job,
+        data: HeteroData,
+        edit: unlearn.Edit,
+        edited: unlearn.EditResult,
+        original: models.Recommender,
+        golds: list[models.Recommender],
+        reports: list[unlearn.ForgetReport],
+    ) -> dict[str, Any]:
+        result = unlearn.forget(
+            original,
+            data,
+            edit,
+            job.protocol['method'],
+            seed=job.seed,
+            fit=job.fit,
+            data_edited=edited,
+        )
+        start = time.perf_counter()
+        report = unlearn.audit(
+            original,
+            result.model,
+            data=data,
+            edit=edit,
+            golds=golds,
+            forget_report=result.report,
+            gold_reports=reports,
+            min_golds=min(len(golds), 5),
+        )
+        found = report.to_dict()
+        found.pop('score_quantiles', None)
+        return {
+            'forget': result.report.to_dict(),
+            'audit': found,
+            'audit_seconds': time.perf_counter() - start,
+        }
+
+    def _original(
+        self, name: str, data: HeteroData, backbone: Backbone, seed: int
+    ) -> models.Recommender:
+        folder = self.args.models / name / backbone.name / f'original-{seed}'
+        if folder.is_dir():
+            return load_model(folder, data)
+        self._check_time()
+        model = trained(backbone, data, seed, getattr(models, backbone.name), fit)
+        save(model, folder)
+        return model
+
+    def _gold(
+        self,
+        name: str,
+        data: HeteroData,
+        backbone: Backbone,
+        request: str,
+        edit: unlearn.Edit,
+        edited: unlearn.EditResult,
+        seed: int,
+    ) -> tuple[models.Recommender, unlearn.ForgetReport]:
+        """A model retrained with a seed of its own, through the same call as all methods."""
+        folder = self.args.models / name / backbone.name / f'{request}-gold-{seed}'
+        path = folder.with_name(f'{folder.name}.json')
+        if path.is_file():
+            stored = json.loads(path.read_text())
+            return load_model(folder, edited.data), unlearn.ForgetReport(**stored)
+        self._check_time()
+        original = self._original(name, data, backbone, seed)
+        result = unlearn.forget(
+            original, data, edit, 'gold', seed=100 + seed, fit=backbone.fit, data_edited=edited
+        )
+        save(result.model, folder)
+        path.write_text(result.report.to_json())
+        seconds = sum(result.report.seconds.values())
+        _logger.info('%s %s %s: gold %d in %.0f s', name, backbone.name, request, seed, seconds)
+        return result.model, result.report
+
+    def _wanted(self, job: Job) -> bool:
+        record = self.cells.read(job)
+        return record is None or (record['status'] != 'done' and self.args.retry)
+
+    def _check_time(self) -> None:
+        if time.monotonic() >= self.deadline:
+            raise OutOfTimeError
+
+
+def cell(data: str, backbone: Backbone, request: str, method: str, seed: int) -> Job:
+    """What one forgetting of a request by a method is stored under."""
+    return Job(
+        data=data,
+        model=backbone.name,
+        kind=f'{request}-{method}',
+        seed=seed,
+        config=backbone.config,
+        fit=backbone.fit,
+        protocol={'request': request, 'method': method},
+    )
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    root = Path(os.environ.get('GRAPHREC_DATA', '../shared/data'))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('--data', nargs='+', default=list(SETS), choices=SETS, metavar='SET')
+    names = sorted({backbone.name for group in BACKBONES.values() for backbone in group})
+    add('--backbones', nargs='+', default=names, choices=names, metavar='MODEL')
+    add('--requests', nargs='+', metavar='REQUEST', help='default: all of a set')
+    add('--methods', nargs='+', default=list(METHODS), choices=METHODS, metavar='METHOD')
+    add('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4])
+    add('--root', type=Path, default=root, help='folder of the data sets (GRAPHREC_DATA)')
+    add('--out', type=Path, default=Path('docs/benchmarks/unlearning'), help='folder of cells')
+    add('--models', type=Path, default=Path('runs/unlearning'), help='folder of trained models')
+    add('--table', type=Path, default=Path('docs/unlearning.md'), help='Markdown file to write')
+    add('--budget-minutes', type=float, default=120.0, help='start no cell after these')
+    add('--threads', type=int, default=2)
+    add('--retry', action='store_true', help='run failed cells again')
+    add('--only-table', action='store_true', help='make the page from what is stored')
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr)
+    torch.set_num_threads(args.threads)
+    if not args.only_table:
+        try:
+            Runner(args).run()
+        except OutOfTimeError:
+            _logger.warning('the %g minutes are over; run again to go on', args.budget_minutes)
+        except GraphError as error:
+            _logger.error('error: %s', error)
+            return 2
+    write_page(args, Cells(args.out), cell)
+    print(args.table.read_text())
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

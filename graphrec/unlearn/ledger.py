@@ -1,0 +1,191 @@
+r"""The record of what was asked to be forgotten, when, how, and what came of it."""
+
+import datetime
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from graphrec.errors import GraphError
+from graphrec.unlearn.edits import Edit
+from graphrec.unlearn.ledger_head import Head, write_head
+from graphrec.unlearn.ledger_table import (
+    Entry,
+    about,
+    alone,
+    canonical,
+    connection,
+    entries,
+    last_hash,
+    sha256,
+)
+from graphrec.unlearn.pseudonyms import key_name, keyed_hash, pseudonymised
+
+STATES = ('received', 'applied', 'audited')
+
+
+def may_follow(state: str, reached: int) -> bool:
+    """Whether a request that reached so many states may reach this one next."""
+    return STATES.index(state) == min(reached, len(STATES) - 1)
+
+
+class Request(NamedTuple):
+    """Where a request stands: its entries by state."""
+
+    id: str
+    entries: dict[str, Entry]
+
+    @property
+    def state(self) -> str:
+        """The last state that it reached."""
+        return next(state for state in reversed(STATES) if state in self.entries)
+
+    def facts(self) -> dict[str, Any]:
+        """All that its entries say, later ones over earlier ones."""
+        found: dict[str, Any] = {}
+        for state in STATES:
+            if state in self.entries:
+                found |= self.entries[state].facts()
+        return found
+
+
+def read_requests(path: str | Path) -> list[Request]:
+    """All requests of a ledger in the order in which they came; no key is needed.
+
+    Raises:
+        FormatError: If the file is missing or no ledger.
+    """
+    found: dict[str, dict[str, Entry]] = {}
+    with connection(Path(path)) as db:
+        for entry in entries(db):
+            found.setdefault(entry.request, {})[entry.state] = entry
+    return [Request(name, states) for name, states in found.items()]
+
+
+def read_request(path: str | Path, name: str) -> Request:
+    """One request of a ledger, by its name or the beginning of it.
+
+    Raises:
+        GraphError: If no request, or more than one, is called so.
+    """
+    found = [each for each in read_requests(path) if each.id.startswith(name)]
+    if len(found) != 1 or not name:
+        raise GraphError(f"{len(found)} requests of '{path}' are called {name!r}")
+    return found[0]
+
+
+class Ledger:
+    r"""An append-only record of requests in one SQLite file.
+
+    A request is ``received``, then ``applied``, then ``audited`` (once or again); each state
+    is a row of its own with a time (UTC), appended in one transaction. A row holds the
+    SHA-256 of its content and of the row before, so that :func:`verify_ledger` finds a row
+    that was changed, left out or moved. Triggers refuse to change and to delete rows. A second
+    small file (``<ledger>.head``) holds the number of rows and the last hash, so that a cut-off
+    end is found too.
+
+    The removed content is never kept: no features, no scores, no interactions besides the
+    ids of the request, and these only as HMAC-SHA256 under :obj:`key` where one is given.
+    The digests of the request are keyed then as well, since a plain hash of one user id is
+    found by trying all. Whoever destroys the key makes the record unlinkable to people.
+
+    What no such file can show: that somebody with write access to both files (and the key,
+    where there is one) wrote the whole record anew, or put both back to an earlier day.
+    Keep the receipt (:meth:`head`) of a day elsewhere to find the latter.
+
+    Args:
+        path: The file; made where there is none.
+        key: Key of the ids, at least 16 bytes; :func:`read_key` reads it from a file.
+
+    Raises:
+        GraphError: If the ledger was made with another key, with one and none is given, or
+            without one; or the file cannot be written.
+        FormatError: If the file is no ledger.
+    """
+
+    def __init__(self, path: str | Path, key: bytes | None = None) -> None:
+        self.path = Path(path)
+        self.key = key
+        name = '' if key is None else key_name(key)
+        with connection(self.path, name) as db:
+            held = about(db)[1]
+        if held != name:
+            have = 'with another key' if held and name else 'with a key' if held else 'without one'
+            raise GraphError(
+                f"the ledger '{self.path}' was made {have}; open it so, or name a new file"
+            )
+
+    def edit_digest(self, edit: Edit) -> str:
+        """The digest by which the ledger knows an edit: keyed where it has a key."""
+        return edit.digest() if self.key is None else keyed_hash(self.key, edit.to_json())
+
+    def receive(self, edit: Edit, facts: Mapping[str, Any] | None = None) -> str:
+        """Appends a new request and returns its name."""
+        document = json.loads(edit.to_json())
+        if self.key is not None:
+            document = pseudonymised(document, self.key)
+        digest = self.edit_digest(edit)
+        body = {**(facts or {}), 'edit': document, 'edit_digest': digest}
+        with connection(self.path, '') as db:
+            with alone(db):
+                request = sha256(f'{last_hash(db)[1]} {digest}')[:12]
+                self._append(db, request, 'received', body)
+            self._move_head(db)
+        return request
+
+    def advance(self, request: str, state: str, facts: Mapping[str, Any] | None = None) -> None:
+        r"""Appends that a request reached its next state.
+
+        Raises:
+            GraphError: If there is no such request, or it does not stand right before.
+        """
+        with connection(self.path, '') as db:
+            with alone(db):
+                found = {entry.state for entry in entries(db) if entry.request == request}
+                if not found:
+                    raise GraphError(f"the ledger '{self.path}' has no request {request!r}")
+                if not may_follow(state, len(found)):
+                    raise GraphError(
+                        f'request {request} is {STATES[len(found) - 1]}; it cannot become {state}'
+                    )
+                self._append(db, request, state, dict(facts or {}))
+            self._move_head(db)
+
+    def requests(self) -> list[Request]:
+        """All requests in the order in which they came."""
+        return read_requests(self.path)
+
+    def request(self, name: str) -> Request:
+        """One request; see :func:`read_request`."""
+        return read_request(self.path, name)
+
+    def find(self, edit: Edit, facts: Mapping[str, Any]) -> Request | None:
+        """The last request for this edit that was received with these facts."""
+        digest = self.edit_digest(edit)
+        for request in reversed(self.requests()):
+            held = request.entries['received'].facts()
+            if held['edit_digest'] == digest and all(held.get(k) == v for k, v in facts.items()):
+                return request
+        return None
+
+    def head(self) -> Head:
+        """Number of rows and hash of the last one: the receipt to keep elsewhere."""
+        with connection(self.path) as db:
+            return Head(*last_hash(db))
+
+    def _append(
+        self, db: sqlite3.Connection, request: str, state: str, body: dict[str, Any]
+    ) -> None:
+        number, previous = last_hash(db)
+        time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
+        entry = Entry(number + 1, request, state, time, canonical(body), previous, '')
+        places = ', '.join('?' * len(Entry._fields))
+        row = entry._replace(hash=entry.chained())
+        db.execute(f'INSERT INTO entries VALUES ({places})', row)
+
+    def _move_head(self, db: sqlite3.Connection) -> None:
+        # After the commit and under the lock: the head may lag behind a machine that stopped
+        # in between, but never runs ahead of the rows.
+        with alone(db):
+            write_head(self.path, Head(*last_hash(db)), self.key)

@@ -1,0 +1,184 @@
+"""The file of a ledger: an SQLite table to which rows can be added, and nothing else."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from graphrec.errors import FormatError, GraphError
+
+VERSION = 1
+#: 'grec' in ASCII: tells a ledger from other SQLite files.
+APPLICATION_ID = 0x67726563
+WAIT_SECONDS = 30.0
+
+SCHEMA = """
+CREATE TABLE about (
+    version INTEGER NOT NULL,
+    key_name TEXT NOT NULL
+);
+CREATE TABLE entries (
+    number INTEGER PRIMARY KEY,
+    request TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('received', 'applied', 'audited')),
+    time TEXT NOT NULL,
+    body TEXT NOT NULL,
+    previous TEXT NOT NULL,
+    hash TEXT NOT NULL UNIQUE
+);
+CREATE UNIQUE INDEX entries_once ON entries (request, state) WHERE state <> 'audited';
+CREATE TRIGGER entries_in_order BEFORE INSERT ON entries
+WHEN NEW.number <> (SELECT COALESCE(MAX(number), 0) + 1 FROM entries)
+BEGIN SELECT RAISE(ABORT, 'the ledger only grows at its end'); END;
+CREATE TRIGGER entries_stay BEFORE UPDATE ON entries
+BEGIN SELECT RAISE(ABORT, 'the ledger only grows: no entry is changed'); END;
+CREATE TRIGGER entries_remain BEFORE DELETE ON entries
+BEGIN SELECT RAISE(ABORT, 'the ledger only grows: no entry is deleted'); END;
+CREATE TRIGGER about_stays BEFORE UPDATE ON about
+BEGIN SELECT RAISE(ABORT, 'the ledger only grows: its head is not changed'); END;
+CREATE TRIGGER about_remains BEFORE DELETE ON about
+BEGIN SELECT RAISE(ABORT, 'the ledger only grows: its head is not deleted'); END;
+"""
+TRIGGERS = {
+    'entries_in_order',
+    'entries_stay',
+    'entries_remain',
+    'about_stays',
+    'about_remains',
+}
+
+
+class Entry(NamedTuple):
+    """A row of a ledger: a request reached a state. ``body`` is canonical JSON."""
+
+    number: int
+    request: str
+    state: str
+    time: str
+    body: str
+    previous: str
+    hash: str
+
+    def facts(self) -> dict[str, Any]:
+        """The body as a dictionary."""
+        return json.loads(self.body)
+
+    def chained(self) -> str:
+        """The SHA-256 (hex) that the row should have: over its content and the hash of the
+        row before."""
+        content = [self.number, self.request, self.state, self.time, self.body, self.previous]
+        return sha256(canonical(content))
+
+
+def canonical(document: Any) -> str:
+    """JSON that is the same for equal documents."""
+    return json.dumps(
+        document, sort_keys=True, separators=(',', ':'), ensure_ascii=False, allow_nan=False
+    )
+
+
+def sha256(text: str) -> str:
+    """SHA-256 (hex) of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def origin(version: int, key_name: str) -> str:
+    """What the first row takes for the hash of the row before."""
+    return sha256(canonical(['graphrec ledger', version, key_name]))
+
+
+@contextmanager
+def connection(path: Path, key_name: str | None = None) -> Iterator[sqlite3.Connection]:
+    r"""The open file; made with :obj:`key_name` where there is none yet.
+
+    Raises:
+        FormatError: If the file is missing and :obj:`key_name` is :obj:`None`, is no ledger
+            or is damaged.
+        GraphError: If it cannot be written, or another process holds it.
+    """
+    fresh = not path.exists() or path.stat().st_size == 0
+    if fresh and key_name is None:
+        raise FormatError(f"there is no ledger at '{path}'")
+    db = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
+        db.execute('PRAGMA synchronous = FULL')
+        if fresh:
+            _create(db, key_name or '')
+        _check(db, path)
+        yield db
+    except sqlite3.OperationalError as error:
+        raise GraphError(
+            f"the ledger '{path}' cannot be opened or written ({error}); check permission and "
+            f'free space, and that no other process holds it'
+        ) from error
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise FormatError(f"'{path}' is no ledger, or a damaged one ({error})") from error
+    except OSError as error:
+        raise GraphError(f"the ledger '{path}' cannot be made ({error.strerror})") from error
+    finally:
+        if db is not None:
+            db.close()
+
+
+@contextmanager
+def alone(db: sqlite3.Connection) -> Iterator[None]:
+    """A transaction that keeps other writers out, done whole or not at all."""
+    db.execute('BEGIN IMMEDIATE')
+    try:
+        yield
+    except BaseException:
+        db.execute('ROLLBACK')
+        raise
+    db.execute('COMMIT')
+
+
+def _create(db: sqlite3.Connection, key_name: str) -> None:
+    with alone(db):
+        if db.execute('PRAGMA application_id').fetchone()[0] == APPLICATION_ID:
+            return  # Another process was faster.
+        for statement in _statements(SCHEMA):
+            db.execute(statement)
+        db.execute('INSERT INTO about VALUES (?, ?)', (VERSION, key_name))
+        db.execute(f'PRAGMA application_id = {APPLICATION_ID}')
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ''
+    for line in script.splitlines():
+        statement += line + '\n'
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ''
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    if db.execute('PRAGMA application_id').fetchone()[0] != APPLICATION_ID:
+        raise FormatError(f"'{path}' is an SQLite file of something else, not a ledger")
+    version = about(db)[0]
+    if version != VERSION:
+        raise FormatError(f"'{path}' has version {version}; this graphrec reads {VERSION}")
+
+
+def about(db: sqlite3.Connection) -> tuple[int, str]:
+    """Version and name of the key (empty without one)."""
+    rows = db.execute('SELECT version, key_name FROM about').fetchall()
+    return rows[0] if len(rows) == 1 else (-1, '')
+
+
+def entries(db: sqlite3.Connection) -> list[Entry]:
+    """All rows in order."""
+    columns = ', '.join(Entry._fields)
+    return [Entry(*row) for row in db.execute(f'SELECT {columns} FROM entries ORDER BY number')]
+
+
+def last_hash(db: sqlite3.Connection) -> tuple[int, str]:
+    """Number and hash of the last row."""
+    row = db.execute('SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1').fetchone()
+    return row or (0, origin(*about(db)))

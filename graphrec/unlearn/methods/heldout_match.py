@@ -1,0 +1,176 @@
+"""Matching what is forgotten to what was never seen: our own method."""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from graphrec.errors import GraphError
+from graphrec.graphs.operators import Sparse
+from graphrec.graphs.schema import num_items, train_edges
+from graphrec.unlearn.heldout_auc import matched_weights
+from graphrec.unlearn.objectives import retained_loss
+from graphrec.unlearn.repair import RepairOptions, repair
+from graphrec.unlearn.standardised import user_scores
+from graphrec.unlearn.task import Outcome, Task
+from graphrec.unlearn.teacher import Distillation, Teacher
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldoutMatchOptions(RepairOptions):
+    r"""Options of :func:`heldout_match`.
+
+    Attributes:
+        forget_weight: :math:`\alpha`, of the matching term.
+        retain_weight: :math:`\beta`, of the model's own loss.
+        distillation: :math:`\gamma`, of staying at the original's scores elsewhere.
+        users: Users a step whose scores are held in place.
+        forget_batch: Forgotten pairs a step.
+    """
+
+    forget_weight: float = 0.5
+    retain_weight: float = 0.5
+    distillation: float = 1.0
+    users: int = 128
+    forget_batch: int = 1024
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ('forget_weight', 'retain_weight', 'distillation'):
+            if not getattr(self, name) >= 0:
+                raise GraphError(f'{name!r} must not be negative (got {getattr(self, name)})')
+
+
+def heldout_match(task: Task, options: HeldoutMatchOptions) -> Outcome:
+    r"""Asks of forgotten pairs the scores that held-out positives have: to a model that never
+    saw them they are such pairs. With :math:`z_{ui}` the score standardised over the user's
+    unobserved items (no gradient through the standard deviation) and :math:`\tau_{ui}` the
+    same quantile, among validation positives of equal popularity, as that of
+    :math:`z_{ui}` among the forgotten pairs under the original parameters on the edited graph,
+
+    .. math::
+        \mathcal{L} = \alpha \, \mathbb{E}_{(u, i) \in D_f} (z_{ui} - \tau_{ui})^2 + \beta L_r
+        + \gamma \, \mathbb{E}_{u, j} (s_{uj} - s^0_{uj})^2
+
+    where the last mean is over drawn users and all items, forgotten pairs left out. Both
+    sides of :math:`\tau` are held, so that its optimum is the level of held-out pairs. The
+    teacher :math:`s^0` was itself trained with the forgotten pairs: what they did to
+    *other* pairs is preserved, not removed. No guarantee.
+
+    Raises:
+        GraphError: If forgotten pairs are still served and the graph has no validation edges.
+    """
+    if not task.served.size(1):
+        return _without_pairs(task, options)
+    teacher = Teacher.of(task)
+    target = match_targets(task, teacher)
+    matching = _Matching(task, target)
+    held = Distillation(task, teacher, options.users)
+    retained = retained_loss(task) if options.retain_weight else None
+    order = _shuffled(task, options.forget_batch)
+
+    def objective(step: int) -> Tensor:
+        parts = []
+        if retained is not None:
+            parts.append(options.retain_weight * retained())
+        training = task.model.training
+        task.model.eval()
+        z = task.model.forward()
+        task.model.train(training)
+        if step % options.check_every == 0:
+            matching.measure_spread(z)
+        if options.forget_weight:
+            parts.append(options.forget_weight * matching(z, next(order)))
+        if options.distillation:
+            parts.append(options.distillation * held(z))
+        return torch.stack(parts).sum()
+
+    outcome = repair(task, objective, options, 200)
+    outcome.notes.append(
+        'the teacher was trained with the forgotten pairs; what they taught about other pairs '
+        'is held in place, not removed'
+    )
+    return outcome
+
+
+def _without_pairs(task: Task, options: HeldoutMatchOptions) -> Outcome:
+    if not options.retain_weight:
+        task.settle()
+        return Outcome(task.model, 0, 'no forgotten pair is served any more')
+    retained = retained_loss(task)
+    return repair(task, lambda step: retained(), options, 50)
+
+
+def match_targets(task: Task, teacher: Teacher) -> Tensor:
+    r""":math:`\tau` of the served forgotten pairs :math:`(F)`."""
+    reference = task.monitor.reference
+    if not reference.size(1):
+        raise GraphError(
+            "the graph has no validation edges ('user', 'holdout_valid', 'item'), whose scores "
+            "forgotten pairs are to take; split some off, or use method='ascent_retain'"
+        )
+    both = torch.cat([task.served, reference], dim=1)
+    z = user_scores(teacher.ranker(), task.data, both).z
+    size = task.served.size(1)
+    degree = torch.bincount(train_edges(task.data)[1], minlength=num_items(task.data))
+    weight = matched_weights(degree[task.served[1]], degree[reference[1]])
+    return matched_quantiles(z[:size], z[size:], weight)
+
+
+def matched_quantiles(z: Tensor, reference: Tensor, weight: Tensor) -> Tensor:
+    r"""The values of a weighted sample :math:`(H)` at the quantiles that each of :math:`z`
+    :math:`(F)` has among them: rank :math:`r` of :math:`F` takes quantile
+    :math:`(r - 1/2) / F`."""
+    values, order = reference.sort()
+    share = weight[order].double()
+    middle = (share.cumsum(0) - share / 2) / share.sum()
+    rank = torch.empty_like(z, dtype=torch.float64)
+    rank[z.argsort(stable=True)] = torch.arange(z.numel(), dtype=torch.float64, device=z.device)
+    wanted = (rank + 0.5) / z.numel()
+    high = torch.searchsorted(middle, wanted).clamp(max=values.numel() - 1)
+    low = (high - 1).clamp(min=0)
+    gap = (middle[high] - middle[low]).clamp(min=1e-12)
+    part = ((wanted - middle[low]) / gap).clamp(0, 1).to(values)
+    return values[low] + part * (values[high] - values[low])
+
+
+class _Matching:
+    """The matching term, with each user's mean as a product of vectors, so that no row of
+    scores is formed where a gradient is wanted."""
+
+    def __init__(self, task: Task, target: Tensor) -> None:
+        self.task, self.target = task, target
+        self.users, self.row = torch.unique(task.served[0], return_inverse=True)
+        place = torch.full((task.model.num_users,), -1, device=task.device)
+        place[self.users] = torch.arange(self.users.numel(), device=task.device)
+        edges = train_edges(task.data)
+        inside = (place[edges[0]] >= 0) & task.candidates[edges[1]]
+        seen = torch.stack([place[edges[0][inside]], edges[1][inside]])
+        shape = (self.users.numel(), num_items(task.data))
+        self._seen = Sparse.from_edges(seen, shape=shape)
+        self._free = task.candidates.float().unsqueeze(1)
+        count = task.candidates.sum() - self._seen.rowptr.diff()
+        self._count = count.clamp(min=1).float().unsqueeze(1)
+        self._std = torch.ones(self.users.numel(), device=task.device)
+
+    def measure_spread(self, z: dict[str, Tensor]) -> None:
+        """Takes the standard deviations of the scores as they are now."""
+        user, item_t = z['user'].detach(), z['item'].detach().t()
+        one = torch.stack([self.users, self.task.served[1].new_zeros(self.users.numel())])
+        found = user_scores(lambda index: user[index] @ item_t, self.task.data, one)
+        self._std = found.std
+
+    def __call__(self, z: dict[str, Tensor], index: Tensor) -> Tensor:
+        row, item = self.row[index], self.task.served[1][index]
+        total = (z['item'] * self._free).sum(0)
+        centre = (total - self._seen @ z['item']) / self._count
+        user = z['user'][self.users[row]]
+        score = (user * (z['item'][item] - centre[row])).sum(1) / self._std[row]
+        return (score - self.target[index]).square().mean()
+
+
+def _shuffled(task: Task, size: int):  # type: ignore[no-untyped-def]
+    generator = task.generator('match')
+    count = task.served.size(1)
+    while True:
+        yield from torch.randperm(count, generator=generator, device=task.device).split(size)

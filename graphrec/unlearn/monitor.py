@@ -1,0 +1,164 @@
+"""The cheap checks of a run: is it forgotten, and is the rest still good?"""
+
+import math
+import time
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphrec.evaluation import evaluate
+from graphrec.graphs.schema import (
+    HOLDOUT_VALID,
+    USER,
+    node_ids,
+    num_items,
+    num_users,
+    train_edges,
+)
+from graphrec.models.recommender import Recommender
+from graphrec.unlearn.forget_set import ForgetSet
+from graphrec.unlearn.heldout_auc import HeldoutAUC, heldout_auc, matched_weights
+from graphrec.unlearn.standardised import user_scores
+
+#: Fewer pairs than this on either side say nothing.
+MIN_PAIRS = 20
+
+
+class Monitor:
+    r"""The stop rule without a retrained model, from the data after the edit.
+
+    To a model that never saw it, a forgotten pair is like a held-out positive. So the
+    standardised scores of forgotten pairs (neither end of which was removed) are compared
+    with those of validation positives of the same users, matched on the popularity of the
+    item: done is an area within :math:`0.5 \pm \max(h, t)`, :math:`h` half the bootstrap
+    interval and :math:`t` the tolerance. Removed users and items have no score that is
+    served, so for them only the second check holds: validation recall over retained pairs
+    may not fall below :math:`1 - \epsilon` of that of the original.
+
+    Args:
+        data: The edited graph; validation edges are read, test edges never.
+        forget: What was taken out.
+        epsilon: :math:`\epsilon`.
+        tolerance: :math:`t` (reconstructed; three retrained models gave 0.51).
+        max_users: Users that each check looks at, drawn once.
+        seed: Of the draws.
+
+    Attributes:
+        seconds: Spent in checks so far.
+    """
+
+    def __init__(
+        self,
+        data: HeteroData,
+        forget: ForgetSet,
+        *,
+        epsilon: float = 0.05,
+        tolerance: float = 0.02,
+        max_users: int = 2000,
+        seed: int = 0,
+    ) -> None:
+        self.data, self.epsilon, self.tolerance, self.seed = data, epsilon, tolerance, seed
+        self.seconds = 0.0
+        self.served = served_pairs(data, forget)
+        self.half_width = math.nan
+        generator = torch.Generator().manual_seed(seed)
+        valid = self._valid_edges()
+        self._valid_users = _sample(valid[0].unique(), max_users, generator)
+        self.k = min(20, num_items(data))
+        near = _rows_of(valid, self.served[0].unique(), num_users(data))
+        #: Held-out pairs that stand for what was never seen, :math:`(2, H)`; all validation
+        #: pairs where the forgetting users have too few.
+        self.reference = near if near.size(1) >= MIN_PAIRS else valid
+        users = _sample(self.served[0].unique(), max_users, generator)
+        self._forgotten = _rows_of(self.served, users, num_users(data))
+        if near.size(1) >= MIN_PAIRS:
+            near = _rows_of(near, users, num_users(data))
+        self._heldout = near
+        degree = torch.bincount(train_edges(data)[1], minlength=num_items(data))
+        self._weight = matched_weights(degree[self._forgotten[1]], degree[self._heldout[1]])
+
+    @property
+    def measures_forgetting(self) -> bool:
+        """Whether there are enough pairs on both sides for the area to mean something."""
+        return min(self._forgotten.size(1), self._heldout.size(1)) >= MIN_PAIRS
+
+    @property
+    def measures_utility(self) -> bool:
+        """Whether there are validation edges."""
+        return self._valid_users.numel() > 0
+
+    @property
+    def band(self) -> float:
+        """How far the area may be from 0.5."""
+        return max(self.tolerance, self.half_width)
+
+    def auc(self, model: Recommender) -> float:
+        """The area of a model on any graph with these nodes; NaN if not measurable."""
+        if not self.measures_forgetting:
+            return math.nan
+        begin = time.perf_counter()
+        both = torch.cat([self._forgotten, self._heldout], dim=1)
+        scores = user_scores(model.ranker(), self.data, both)
+        if not bool(torch.isfinite(scores.raw).all()):
+            return math.nan
+        size = self._forgotten.size(1)
+        found: HeldoutAUC = heldout_auc(
+            scores.z[:size],
+            scores.z[size:],
+            self._weight,
+            self._forgotten[0],
+            self._heldout[0],
+            self.seed,
+            interval=math.isnan(self.half_width),
+        )
+        if not math.isnan(found.half_width):  # Of the first model; later ones differ little.
+            self.half_width = found.half_width
+        self.seconds += time.perf_counter() - begin
+        return found.auc
+
+    def recall(self, model: Recommender) -> float:
+        """Recall@20 of retained validation pairs, forgotten pairs unmasked as after any
+        training on the edited graph; NaN if not measurable."""
+        if not self.measures_utility:
+            return math.nan
+        begin = time.perf_counter()
+        users = node_ids(self.data, USER)[self._valid_users.cpu().numpy()]
+        found = evaluate(model, self.data, split='valid', k=self.k, metrics='recall', users=users)
+        self.seconds += time.perf_counter() - begin
+        return found[f'recall@{self.k}']
+
+    def side(self, auc: float) -> int:
+        """+1 if forgotten pairs still stand out, -1 if they are pushed below, else 0."""
+        if math.isnan(auc) or abs(auc - 0.5) <= self.band:
+            return 0
+        return 1 if auc > 0.5 else -1
+
+    def _valid_edges(self) -> Tensor:
+        if HOLDOUT_VALID not in self.data.edge_types:
+            return train_edges(self.data).new_zeros(2, 0)
+        return self.data[HOLDOUT_VALID].edge_index
+
+
+def served_pairs(data: HeteroData, forget: ForgetSet) -> Tensor:
+    """Forgotten pairs neither end of which was removed :math:`(2, F)`: those that could be
+    recommended again."""
+    pairs = forget.pairs.to(train_edges(data).device)
+    gone_user = torch.zeros(num_users(data), dtype=torch.bool, device=pairs.device)
+    gone_item = torch.zeros(num_items(data), dtype=torch.bool, device=pairs.device)
+    gone_user[forget.users.to(pairs.device)] = True
+    gone_item[forget.items.to(pairs.device)] = True
+    return pairs[:, ~(gone_user[pairs[0]] | gone_item[pairs[1]])]
+
+
+def _sample(values: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    if values.numel() <= size:
+        return values
+    picked = torch.randperm(values.numel(), generator=generator)[:size]
+    return values[picked.to(values.device)].sort().values
+
+
+def _rows_of(pairs: Tensor, users: Tensor, size: int) -> Tensor:
+    inside = torch.zeros(size, dtype=torch.bool, device=pairs.device)
+    inside[users] = True
+    return pairs[:, inside[pairs[0]]]

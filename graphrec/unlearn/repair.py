@@ -1,0 +1,165 @@
+"""The loop of every repair: fresh optimiser, few checks, closest state kept."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphrec.errors import GraphError, TrainingError
+from graphrec.graphs.schema import train_edges
+from graphrec.unlearn.task import Outcome, Task
+
+Objective = Callable[[int], Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class RepairOptions:
+    """Options of a repair by gradient steps. All are reconstructed.
+
+    Attributes:
+        steps: Gradient steps at most; by default those of the method, but no more than a
+            tenth of a full training.
+        lr: Learning rate; that of training if omitted.
+        check_every: Steps between two checks of the stop rule.
+        stop: Whether to stop once the forgotten pairs score as held-out ones do.
+        trainable: ``'all'``, or ``'touched'``: the rows of nodes within :attr:`hops` of the
+            edit, and whatever has no rows of nodes.
+        hops: Steps from the edit that count as touched.
+    """
+
+    steps: int | None = None
+    lr: float | None = None
+    check_every: int = 25
+    stop: bool = True
+    trainable: str = 'all'
+    hops: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.steps < 0:
+            raise GraphError(f"'steps' must not be negative (got {self.steps})")
+        if self.check_every < 1:
+            raise GraphError(f"'check_every' must be at least 1 (got {self.check_every})")
+        if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
+            raise GraphError(f"'lr' must be above 0 and finite (got {self.lr})")
+        if self.trainable not in ('all', 'touched'):
+            raise GraphError(f"'trainable' must be 'all' or 'touched' (got {self.trainable!r})")
+
+
+def repair(
+    task: Task,
+    objective: Objective,
+    options: RepairOptions,
+    default_steps: int,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    reshape: Callable[[], None] | None = None,
+) -> Outcome:
+    r"""Steps down :obj:`objective` from the task's model, with a new optimiser, and leaves
+    the state whose forgotten pairs are closest to held-out ones.
+
+    Args:
+        task: What to repair.
+        objective: The loss of a step, from its number.
+        options: See :class:`RepairOptions`.
+        default_steps: Steps at most where the options say nothing.
+        optimizer: In place of Adam; a fresh one.
+        reshape: Changes the gradients of the parameters before a step.
+
+    Raises:
+        TrainingError: At a loss that is not finite.
+    """
+    model, monitor = task.model, task.monitor
+    steps = task.step_limit(options.steps, default_steps)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if optimizer is None:
+        optimizer = _optimizer(task, parameters, options)
+    masks = touched_masks(task, options.hops) if options.trainable == 'touched' else {}
+    checked = options.stop and monitor.measures_forgetting
+    best: dict[str, Tensor] | None = None
+    closest, reason, done = math.inf, 'all steps were taken', 0
+    for step in range(steps):
+        loss = objective(step)
+        if not math.isfinite(float(loss.detach())):
+            raise TrainingError(f'the loss is {float(loss.detach())} at step {step + 1}')
+        loss.backward()
+        for parameter in parameters:
+            _prepare_gradient(parameter, masks)
+        if reshape is not None:
+            reshape()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        done = step + 1
+        if not checked or (done % options.check_every and done < steps):
+            continue
+        auc = monitor.auc(model)
+        if math.isnan(auc):
+            raise TrainingError(f'a score is not finite after step {done}')
+        if abs(auc - 0.5) < closest:
+            closest = abs(auc - 0.5)
+            best = {key: value.clone() for key, value in model.state_dict().items()}
+        if monitor.side(auc) == 0:
+            reason = 'forgotten pairs score as held-out ones do'
+            break
+        if auc < 0.5:
+            reason = 'forgotten pairs passed the held-out level; the closest state is kept'
+            break
+    if best is not None:
+        model.load_state_dict(best)
+    task.settle()
+    return Outcome(model, done, reason)
+
+
+def touched_masks(task: Task, hops: int) -> dict[Tensor, Tensor]:
+    """For parameters with rows of nodes, which rows (bool) are within :obj:`hops` steps of
+    the edit over retained edges: its pairs' ends, the items that lost a modality, and
+    their neighbours."""
+    reached = touched_nodes(task, hops)
+    own = dict(task.model.named_parameters())
+    return {
+        own[name]: torch.cat([reached[kind] for kind in types])
+        for name, types in task.model.node_rows().items()
+        if name in own
+    }
+
+
+def touched_nodes(task: Task, hops: int) -> dict[str, Tensor]:
+    """Users and items near the edit, bool by node type."""
+    model, device = task.model, task.device
+    user = torch.zeros(model.num_users, dtype=torch.bool, device=device)
+    item = torch.zeros(model.num_items, dtype=torch.bool, device=device)
+    user[task.forget.pairs[0].to(device)] = True
+    item[task.forget.pairs[1].to(device)] = True
+    for cells in task.forget.modality_cells.values():
+        item[cells.to(device)] = True
+    edges = train_edges(task.data)
+    for _ in range(hops):
+        near_user, near_item = edges[0][item[edges[1]]], edges[1][user[edges[0]]]
+        user[near_user] = True
+        item[near_item] = True
+    return {'user': user, 'item': item}
+
+
+def _prepare_gradient(parameter: torch.nn.Parameter, masks: dict[Tensor, Tensor]) -> None:
+    if parameter.grad is None:
+        return
+    if parameter.grad.is_sparse:  # A dense term and a sparse one share the optimiser.
+        parameter.grad = parameter.grad.to_dense()
+    if parameter in masks:
+        parameter.grad[~masks[parameter]] = 0.0
+
+
+def _optimizer(
+    task: Task, parameters: list[torch.nn.Parameter], options: RepairOptions
+) -> torch.optim.Optimizer:
+    settings: dict[str, Any] = task.fit
+    if settings['optimizer'] is not None:
+        made = settings['optimizer'](parameters)
+        if options.lr is not None:
+            for group in made.param_groups:
+                group['lr'] = options.lr
+        return made
+    lr = settings['lr'] if options.lr is None else options.lr
+    return torch.optim.Adam(parameters, lr=lr, weight_decay=settings['weight_decay'], fused=True)

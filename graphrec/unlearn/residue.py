@@ -1,0 +1,377 @@
+r"""Is anything left of what was forgotten? Exact checks, without thresholds (C2 of the
+protocol).
+
+They cover the edited graph, everything derived from it, and every array that the model holds,
+however deep. An array of the size of the nodes that nobody registered fails: what cannot be
+accounted for is taken for a leak.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+
+from graphrec.errors import GraphError
+from graphrec.graphs.schema import (
+    FEATURE_PREFIX,
+    INTERACTS,
+    ITEM,
+    USER,
+    modalities,
+    num_items,
+    num_users,
+)
+from graphrec.models.recommender import Recommender
+from graphrec.unlearn.dependencies import DEPENDENCIES, count_pairs, forgotten_rows, sampler_residue
+from graphrec.unlearn.edits import Edit, EditSet, RemoveModality
+from graphrec.unlearn.forget_set import ForgetSet
+from graphrec.unlearn.fresh_rows import copy_on, fresh_rows, fresh_seed
+from graphrec.unlearn.model_stores import model_stores
+from graphrec.unlearn.stores import entries, equal, leaves, storages
+
+#: Two values that no data holds, for the taint check; exact in float32 and as integers.
+SENTINELS = (77_777_792.0, 55_555_584.0)
+_SPLIT_FIELDS = ('ids', 'pairs', 'items')
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: its name, whether it holds (:obj:`None` where it does not apply), what was
+    found in a sentence, and counts."""
+
+    name: str
+    passed: bool | None
+    detail: str
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the checks are about: the graph before and after, the edit, what it took out, the
+    digest of the graph that it gives, and the models before and after; then the seed of the
+    run, and further stores by name."""
+
+    data: HeteroData
+    edited: HeteroData
+    edit: Edit
+    forget: ForgetSet
+    digest: str
+    original: Recommender
+    unlearned: Recommender
+    seed: int | None = None
+    stores: Mapping[str, Any] = field(default_factory=dict)
+
+
+def residue(setting: Setting) -> list[Check]:
+    """All checks, in the order of the protocol. One that cannot be carried out fails."""
+    checks: tuple[tuple[str, Callable[[Setting], Check]], ...] = (
+        ('structure', structural),
+        ('taint', taint),
+        ('walk', walk),
+        ('autograd', autograd),
+        ('commutation', commutation),
+        ('storage', storage),
+        ('removed rows', removed_rows),
+        ('samplers', samplers),
+    )
+    return [_carried_out(name, check, setting) for name, check in checks]
+
+
+def _carried_out(name: str, check: Callable[[Setting], Check], setting: Setting) -> Check:
+    try:
+        return check(setting)
+    except (GraphError, RuntimeError) as error:  # NotImplementedError is a RuntimeError.
+        # An error's text may name an id, which does not belong in a report.
+        return Check(name, False, f'could not be carried out ({type(error).__name__})')
+
+
+def structural(setting: Setting) -> Check:
+    """No forgotten pair, node or row in any store of the edited graph, in either direction,
+    nor in anything that is registered as derived from it (:data:`DEPENDENCIES`)."""
+    forget, edited = setting.forget, setting.edited
+    counts = {}
+    for edge_type in edited.edge_types:
+        found = _edge_residue(edited, edge_type, forget)
+        counts[' '.join(edge_type)] = found
+    for dependency in DEPENDENCIES:
+        for part, value in dependency.build(edited).items():
+            found = dependency.residue(part, value, forget, edited)
+            counts[f'{dependency.name} ({part})'] = found
+    bad = {name: n for name, n in counts.items() if n}
+    detail = _list('traces in', bad) if bad else f'{len(counts)} stores hold no trace'
+    return Check('structure', not bad, detail, bad)
+
+
+def _edge_residue(data: HeteroData, edge_type: tuple[str, str, str], forget: ForgetSet) -> int:
+    src, verb, dst = edge_type
+    gone = {USER: forget.users, ITEM: forget.items, 'query': forget.queries}
+    total = 0
+    for name in ('edge_index', 'edge_label_index'):
+        index = data[edge_type].get(name)
+        if index is None:
+            continue
+        index = index.cpu()
+        for row, kind in ((0, src), (1, dst)):
+            if kind in gone:
+                total += int(torch.isin(index[row], gone[kind].cpu()).sum())
+        # Other behaviours of a pair (a view) are interactions of their own.
+        same = 'interacts' in verb or verb.removeprefix('rev_').startswith('holdout_')
+        if {src, dst} == {USER, ITEM} and same:
+            pairs = index if src == USER else index.flip(0)
+            wanted = forget.pairs[0] * num_items(data) + forget.pairs[1]
+            total += int(torch.isin(pairs[0] * num_items(data) + pairs[1], wanted.cpu()).sum())
+    return total
+
+
+def taint(setting: Setting) -> Check:
+    """The forgotten features and values of edges are overwritten by a sentinel before the
+    edit: afterwards it is nowhere, everything equals what another sentinel gives, and a model
+    that met the tainted graph and then the edited one holds what a fresh one holds."""
+    graphs, digests = [], []
+    for value in SENTINELS:
+        tainted = tainted_graph(setting.data, setting.forget, value)
+        result = setting.edit.apply(tainted)
+        graphs.append((tainted, result.data))
+        digests.append(result.summary.digest_after)
+    left = sum(_holds(leaves(graph), SENTINELS[n]) for n, (_, graph) in enumerate(graphs))
+    differs = sum(digest != setting.digest for digest in digests)
+    model = type(setting.unlearned)(graphs[0][0], setting.unlearned.config)
+    model.refresh(graphs[0][1])
+    fresh = type(setting.unlearned)(graphs[1][1], setting.unlearned.config)
+    parameters = {name for name, _ in model.named_parameters()}
+    kept = {leaf.path: leaf.value for leaf in leaves(fresh)}
+    stale = [
+        path
+        for path, value, _ in leaves(model)
+        if path not in parameters and not (path in kept and equal(value, kept[path]))
+    ]
+    counts = {'sentinels left': left, 'digests that differ': differs, 'stale arrays': len(stale)}
+    bad = any(counts.values())
+    detail = 'two sentinels in the forgotten values left no trace'
+    if bad:
+        detail = _list('after tainting:', {k: v for k, v in counts.items() if v})
+        detail += f' ({", ".join(stale[:3])})' if stale else ''
+    return Check('taint', not bad, detail, counts)
+
+
+def tainted_graph(data: HeteroData, forget: ForgetSet, value: float) -> HeteroData:
+    """A copy with :obj:`value` in every forgotten feature row, and in every value of a
+    forgotten training edge."""
+    tainted = copy.copy(data)
+    for name in modalities(data):
+        rows = forgotten_rows(name, forget)
+        key = f'{FEATURE_PREFIX}{name}'
+        x = data[ITEM][key].clone()
+        x[rows.to(x.device)] = value
+        tainted[ITEM][key] = x
+    store, items = data[INTERACTS], num_items(data)
+    key = store.edge_index[0] * items + store.edge_index[1]
+    gone = torch.isin(key.cpu(), (forget.pairs[0] * items + forget.pairs[1]).cpu())
+    for name, old in store.items():
+        per_edge = isinstance(old, Tensor) and name != 'edge_index' and old.dim() > 0
+        if per_edge and old.size(0) == gone.numel() and old.dtype != torch.bool:
+            new = old.clone()
+            new[gone.to(new.device)] = torch.as_tensor(value).to(new.dtype)
+            tainted[INTERACTS][name] = new
+    return tainted
+
+
+def _holds(found: Iterable[Any], value: float) -> int:
+    count = 0
+    for leaf in found:
+        array = leaf.value
+        if isinstance(array, Tensor) and array.layout == torch.strided and array.dim():
+            count += int((array == value).sum())
+    return count
+
+
+def walk(setting: Setting) -> Check:
+    """Every array in the model, and in the further stores that the caller names, is a
+    parameter, a state that the model declares, or what the edited graph gives when the model
+    is built anew; anything else of the size of the nodes, or that holds forgotten pairs,
+    fails."""
+    report = model_stores(setting.unlearned, setting.original, setting.edited, setting.forget)
+    bad = dict(report.failures)
+    sizes = {num_users(setting.data), num_items(setting.data)}
+    sizes.add(sum(sizes) if len(sizes) == 2 else 2 * next(iter(sizes)))
+    for name, held in setting.stores.items():
+        for leaf in leaves(held, name):
+            if any(length in sizes for length in leaf.value.shape):
+                bad[leaf.path] = 'of the size of the nodes, not registered'
+            found = entries(leaf.value)
+            if found is not None and count_pairs(found, setting.forget, setting.edited):
+                bad[leaf.path] = 'holds forgotten pairs'
+    detail = f'{report.summary()}; nothing unaccounted for'
+    if bad:
+        shown = '; '.join(f'{path}: {why}' for path, why in list(bad.items())[:4])
+        detail = f'{len(bad)} of the stores are not accounted for ({shown})'
+    return Check('walk', not bad, detail, {**report.counts, 'not accounted for': len(bad)})
+
+
+def autograd(setting: Setting) -> Check:
+    """No gradient leads from what the unlearned model computes on the edited graph to the raw
+    rows of forgotten features."""
+    names = [
+        name for name in modalities(setting.data) if forgotten_rows(name, setting.forget).numel()
+    ]
+    names = [n for n in names if setting.data[ITEM][f'{FEATURE_PREFIX}{n}'].is_floating_point()]
+    if not names or not setting.unlearned.is_trainable:
+        return Check('autograd', None, 'no forgotten feature, or no gradient in the model')
+    traced, raw = copy.copy(setting.data), {}
+    for name in names:
+        key = f'{FEATURE_PREFIX}{name}'
+        raw[name] = setting.data[ITEM][key].detach().clone().requires_grad_()
+        traced[ITEM][key] = raw[name] * 1.0
+    edited = setting.edit.apply(traced, digests=False).data
+    model, _ = copy_on(setting.unlearned, edited)
+    total = sum(part.square().sum() for part in model.forward().values())
+    assert isinstance(total, Tensor)
+    grads: list[Tensor | None] = [None] * len(names)
+    if total.requires_grad:
+        grads = list(torch.autograd.grad(total, list(raw.values()), allow_unused=True))
+    reached = {
+        name: int((grad[forgotten_rows(name, setting.forget)] != 0).any(1).sum())
+        for name, grad in zip(names, grads, strict=True)
+        if grad is not None
+    }
+    bad = {name: n for name, n in reached.items() if n}
+    detail = f'no gradient reaches the forgotten rows of {", ".join(names)}'
+    return Check('autograd', not bad, _list('gradients reach', bad) if bad else detail, bad)
+
+
+def commutation(setting: Setting) -> Check:
+    """Applying the parts of the edit in either order gives the same graph as their union, and
+    applying it twice changes nothing more, by the digest of the graph."""
+    again = setting.edit.apply(setting.edited).summary
+    counts = {
+        'twice differs': int(again.digest_after != setting.digest),
+        'second is no noop': int(not again.noop),
+        'orders that differ': 0,
+    }
+    parts = halves(setting.edit)
+    if parts:
+        for first, second in (parts, parts[::-1]):
+            middle = first.apply(setting.data, digests=False).data
+            digest = second.apply(middle).summary.digest_after
+            counts['orders that differ'] += int(digest != setting.digest)
+    bad = {name: n for name, n in counts.items() if n}
+    order = 'in either order and ' if parts else ''
+    detail = f'{order}applied twice, the edit gives one and the same graph'
+    return Check('commutation', not bad, _list('found:', bad) if bad else detail, counts)
+
+
+def halves(edit: Edit) -> tuple[Edit, Edit] | None:
+    """Two edits whose union is this one; :obj:`None` for a single removal."""
+    parts = list(EditSet((edit,)).edits)
+    if len(parts) > 1:
+        return EditSet(tuple(parts[:1])), EditSet(tuple(parts[1:]))
+    if not parts:
+        return None
+    (part,) = parts
+    for name in _SPLIT_FIELDS:
+        values = getattr(part, name, None)
+        if isinstance(values, tuple) and len(values) > 1:
+            middle = len(values) // 2
+            return (
+                dataclasses.replace(part, **{name: values[:middle]}),  # type: ignore[type-var]
+                dataclasses.replace(part, **{name: values[middle:]}),  # type: ignore[type-var]
+            )
+    return None
+
+
+def storage(setting: Setting) -> Check:
+    """The edited graph shares no memory with the graph before, nor the unlearned model with
+    the original or that graph."""
+    before = storages(leaves(setting.data, 'graph'))
+    shared = {}
+    for what, held, other in (
+        ('graph', storages(leaves(setting.edited, 'edited graph')), before),
+        ('model and graph', storages(leaves(setting.unlearned, 'model')), before),
+        (
+            'models',
+            storages(leaves(setting.unlearned, 'model')),
+            storages(leaves(setting.original, 'original')),
+        ),
+    ):
+        common = held.keys() & other.keys()
+        if common:
+            shared[f'{what} ({held[min(common)]})'] = len(common)
+    detail = 'no memory is shared with the graph and the model before'
+    return Check('storage', not shared, _list('shared:', shared) if shared else detail, shared)
+
+
+def removed_rows(setting: Setting) -> Check:
+    """The rows of removed nodes are a fresh draw of the initialiser: those of the run's seed
+    where that is known, in any case neither the original's nor zeros by accident."""
+    model, forget = setting.unlearned, setting.forget
+    if not model.is_trainable:
+        return Check('removed rows', None, 'nothing is drawn: the model is in closed form')
+    blank, features = copy_on(model, setting.edited)
+    seed = fresh_seed(setting.seed if setting.seed is not None else 0)
+    expected = fresh_rows(blank, forget, seed, features)
+    if not expected:
+        return Check('removed rows', None, 'no row of the model is a removed node')
+    tables = dict(model.named_parameters()) | dict(model.named_buffers())
+    before = dict(setting.original.named_parameters()) | dict(setting.original.named_buffers())
+    start = type(model)(setting.edited, model.config)
+    fresh = dict(start.named_parameters()) | dict(start.named_buffers())
+    counts = {'rows': 0, 'as the seed draws them': 0, 'as before': 0, 'zero by accident': 0}
+    for name, (index, drawn) in expected.items():
+        if name in model.fitted_buffers():
+            continue
+        size = index.numel()
+        rows, old, own = (
+            t[name].detach()[index].reshape(size, -1) for t in (tables, before, fresh)
+        )
+        drawn = drawn.reshape(size, -1)
+        exact = (rows == drawn).all(1) | (rows == own).all(1)
+        counts['rows'] += index.numel()
+        counts['as the seed draws them'] += int(exact.sum())
+        counts['as before'] += int((_alike(rows, old) & ~exact).sum())
+        counts['zero by accident'] += int(((rows == 0).all(1) & ~exact).sum())
+    bad = counts['as before'] + counts['zero by accident']
+    some = counts['as the seed draws them']
+    detail = f'{some:,} of {counts["rows"]:,} rows are the draw itself, the others moved from it'
+    if bad:
+        detail = _list('rows', {k: counts[k] for k in ('as before', 'zero by accident')})
+    return Check('removed rows', not bad, detail, counts)
+
+
+def _alike(rows: Tensor, old: Tensor) -> Tensor:
+    """Rows that are the old ones, or the old ones hardly moved: nearer to them than half of
+    their length."""
+    if not rows.is_floating_point():
+        return torch.zeros(len(rows), dtype=torch.bool)
+    length = old.norm(dim=1)
+    return ((rows - old).norm(dim=1) < 0.5 * length) | ((rows == old).all(1) & (length > 0))
+
+
+def samplers(setting: Setting) -> Check:
+    """The sampler that the model trains with draws no removed node and no forgotten
+    positive."""
+    if not setting.unlearned.is_trainable:
+        return Check('samplers', None, 'the model is not trained by samples')
+    sampler = setting.unlearned.make_sampler(setting.edited, 1024)
+    count = sampler_residue('', sampler, setting.forget, setting.edited)
+    detail = 'an epoch draws no removed node and no forgotten positive'
+    if count:
+        detail = f'{count:,} draws of an epoch are removed nodes or forgotten positives'
+    return Check('samplers', not count, detail, {'draws': count})
+
+
+def has_modality(edit: Edit) -> bool:
+    """Whether the edit asks for a modality of items that stay."""
+    return any(isinstance(part, RemoveModality) for part in EditSet((edit,)).edits)
+
+
+def _list(start: str, counts: Mapping[str, int]) -> str:
+    return f'{start} ' + ', '.join(f'{name}: {n:,}' for name, n in counts.items())

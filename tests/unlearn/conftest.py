@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import HeteroData
+
+USERS, ITEMS, QUERIES = 7, 8, 4
+
+
+def rich_graph(seed=0):
+    """A small graph with one of everything that an edit has to follow. Users have text ids,
+    items are numbered from 100."""
+    rng = np.random.default_rng(seed)
+    data = HeteroData()
+    data.name = 'rich'
+    data.repairs = {'duplicates': 3}
+    for kind, ids in (
+        ('user', np.array([f'u{n}' for n in range(USERS)], dtype=object)),
+        ('item', np.arange(100, 100 + ITEMS)),
+        ('query', np.arange(QUERIES)),
+        ('session', np.arange(5)),
+        ('entity', np.arange(6)),
+        ('word', np.array(['red', 'fast'], dtype=object)),
+    ):
+        data[kind].num_nodes = len(ids)
+        data[kind].id = ids
+    cells = rng.permutation(USERS * ITEMS)[:36]
+    pairs = np.stack(np.divmod(cells, ITEMS))
+    _add_pairs(data, pairs, rng)
+    _add_searches(data, pairs, rng)
+    owner = rng.integers(USERS, size=5)
+    data['session'].user = torch.from_numpy(owner)
+    session = rng.integers(5, size=12)
+    item = np.array([rng.choice(pairs[1, :24]) for _ in session])
+    data['session', 'contains', 'item'].edge_index = torch.from_numpy(np.stack([session, item]))
+    data['session', 'contains', 'item'].position = torch.arange(12)
+    data['user', 'knows', 'user'].edge_index = torch.from_numpy(rng.integers(USERS, size=(2, 9)))
+    data['query', 'contains', 'word'].edge_index = torch.tensor([[0, 1, 2, 3], [0, 1, 1, 0]])
+    data['entity'].item = torch.tensor([0, 3, -1, 5, -1, -1])
+    facts = data['entity', 'relates', 'entity']
+    facts.edge_index = torch.from_numpy(rng.integers(6, size=(2, 10)))
+    facts.relation_name = [f'relation {n}' for n in range(10)]  # As long as the edges.
+    _add_attributes(data, torch.Generator().manual_seed(seed))
+    return data
+
+
+def _add_pairs(data, pairs, rng):
+    parts = {
+        'interacts': slice(0, 24),
+        'holdout_valid': slice(24, 30),
+        'holdout_test': slice(30, 36),
+    }
+    for verb, part in parts.items():
+        store = data['user', verb, 'item']
+        store.edge_index = torch.from_numpy(pairs[:, part])
+        store.time = torch.arange(part.start, part.stop) + 1000
+    train = data['user', 'interacts', 'item']
+    train.edge_label_index = torch.from_numpy(  # As many labels as edges.
+        np.stack([rng.integers(USERS, size=24), rng.integers(ITEMS, size=24)])
+    )
+    train.edge_label = torch.arange(24)
+    train.item_weight = torch.arange(1.0, ITEMS + 1)
+    train.legend = [f'kind {n}' for n in range(24)]
+    data['item', 'rev_interacts', 'user'].edge_index = train.edge_index.flip(0)
+    views = rng.integers(USERS * ITEMS, size=20)
+    views = np.stack(np.divmod(np.concatenate([views, views[:5]]), ITEMS))  # With copies.
+    data['user', 'views', 'item'].edge_index = torch.from_numpy(views)
+    data['user', 'views', 'item'].count = torch.from_numpy(rng.integers(1, 5, size=25))
+    data['user', 'holdout_test_views', 'item'].edge_index = torch.from_numpy(
+        np.stack([rng.integers(USERS, size=4), rng.integers(ITEMS, size=4)])
+    )
+
+
+def _add_searches(data, pairs, rng):
+    for label, size in (('train', 15), ('test', 6)):
+        searches = ('user', 'searches' if label == 'train' else 'holdout_test', 'query')
+        finds = ('query', 'finds' if label == 'train' else 'holdout_test', 'item')
+        chosen = pairs[:, rng.integers(36, size=size)]
+        query = rng.integers(QUERIES, size=size)
+        data[searches].edge_index = torch.from_numpy(np.stack([chosen[0], query]))
+        data[finds].edge_index = torch.from_numpy(np.stack([query, chosen[1]]))
+        data[searches].time = torch.arange(size)
+
+
+def _add_attributes(data, generator):
+    items = data['item']
+    items.x_visual = torch.rand(ITEMS, 3, generator=generator) + 0.1
+    items.has_visual = torch.arange(ITEMS) != 2
+    items.x_visual[2] = 0
+    items.x_text = torch.rand(ITEMS, 2, generator=generator) + 0.1
+    items.code_text = torch.randint(9, (ITEMS, 2), generator=generator)
+    items.knn_image_index = torch.stack(
+        [torch.randperm(ITEMS, generator=generator)[:3] for _ in range(ITEMS)]
+    )
+    items.knn_image_similarity = torch.rand(ITEMS, 3, generator=generator) + 0.1
+    items.x_image_spectral = torch.rand(ITEMS, 2, generator=generator) + 0.1
+    items.title = np.array([f'Title {n}' for n in range(ITEMS)], dtype=object)
+    items.price = torch.arange(1.0, ITEMS + 1)
+    items.duplicate_of = torch.tensor([-1, 0, -1, -1, 3, -1, 7, -1])
+    items.genres = [f'genre {n}' for n in range(ITEMS)]  # A vocabulary as long as the items.
+    data['user'].age = torch.arange(20, 20 + USERS)
+    data['query'].text = np.array(['red shoe', 'fast car', 'car', 'shoe'], dtype=object)
+
+
+@pytest.fixture(scope='session')
+def rich_graphs():
+    """Graphs of :func:`rich_graph`; edits leave them as they are."""
+    return [rich_graph(seed) for seed in range(3)]
+
+
+@pytest.fixture(scope='session')
+def graph(rich_graphs):
+    return rich_graphs[0]

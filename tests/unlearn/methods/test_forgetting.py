@@ -1,0 +1,284 @@
+"""The one call: what it leaves alone, what it refuses, and how it says that it failed."""
+
+import json
+import math
+
+import pytest
+import torch
+
+import graphrec
+from graphrec import unlearn
+from graphrec.unlearn.methods import METHODS
+
+QUICK = {'epochs': 2, 'batch_size': 512, 'lr': 1e-2, 'patience': None}
+STEPS = {'steps': 3, 'check_every': 2}
+
+
+def options_for(method):
+    names = set(METHODS[method].options.__dataclass_fields__)
+    return {key: value for key, value in STEPS.items() if key in names}
+
+
+def state(model):
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def run(learned, method='mmrecun', edit=None, **more):
+    more.setdefault('fit', QUICK)
+    return unlearn.forget(learned.model, learned.data, edit or learned.edit, method, **more)
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_leaves_its_input_alone_and_repeats_itself(learned, method):
+    before = state(learned.model)
+    digest = unlearn.graph_digest(learned.data)
+    first = run(learned, method, seed=3, options=options_for(method))
+    again = run(learned, method, seed=3, options=options_for(method))
+    assert equal(state(learned.model), before)
+    assert unlearn.graph_digest(learned.data) == digest
+    assert equal(state(first.model), state(again.model))
+    assert first.report.status in unlearn.report.STATUSES
+    assert first.report.guarantee == METHODS[method].guarantee
+    assert not first.model.training
+    taken = {value.data_ptr() for value in learned.model.state_dict().values()}
+    assert not taken & {value.data_ptr() for value in first.model.state_dict().values()}
+    if METHODS[method].moves:
+        assert first.report.update_norm > 0
+        other = run(learned, method, seed=4, options=options_for(method))
+        assert not equal(state(first.model), state(other.model))
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_nothing_to_forget_is_noop(learned, method):
+    edit = unlearn.RemoveUsers([10**6])
+    result = run(learned, method, edit, options=options_for(method))
+    assert result.report.status == 'noop'
+    assert equal(state(result.model), state(learned.model))
+
+
+@pytest.mark.parametrize('method', ['auto', 'mmrecun'])
+def test_the_second_time_is_noop(learned, method):
+    first = run(learned, method)
+    again = unlearn.forget(first.model, first.data, learned.edit, method, fit=QUICK)
+    assert again.report.status == 'noop'
+    assert equal(state(again.model), state(first.model))
+
+
+def test_rows_of_removed_nodes_are_a_fresh_draw(learned):
+    edit = unlearn.RemoveUsers([3, 17]) | unlearn.RemoveItems([5])
+    users, rows = learned.model.num_users, [3, 17, learned.model.num_users + 5]
+    kept = [row for row in range(users + learned.model.num_items) if row not in rows]
+    result = run(learned, 'edit_only', edit)
+    old, new = learned.model.embedding.detach(), result.model.embedding.detach()
+    assert torch.equal(old[kept], new[kept])
+    assert (old[rows] != new[rows]).all()
+    # The spread of the initialiser, and neither zeros nor the first draw of the model.
+    assert new[rows].std() == pytest.approx(learned.model.config.init_std, rel=0.3)
+    first = graphrec.models.LightGCN.from_graph(learned.data, dim=32, num_layers=2)
+    assert not torch.equal(new[rows], first.embedding.detach()[rows])
+    # A repair leaves them at that draw.
+    repaired = run(learned, 'finetune', edit, options={'steps': 4})
+    assert torch.equal(repaired.model.embedding.detach()[rows], new[rows])
+    assert not torch.equal(repaired.model.embedding.detach()[kept], new[kept])
+
+
+def test_message_passing_is_over_the_edited_graph_in_every_step(learned, monkeypatch):
+    digests = []
+    cls = type(learned.model)
+    for name in ('forward', 'loss', 'pair_scores'):
+        original = getattr(cls, name)
+
+        def spy(self, *args, original=original):
+            adjacency = self.propagation.op
+            kept = adjacency.row < self.num_users
+            pairs = torch.stack([adjacency.row, adjacency.col.long() - self.num_users])[:, kept]
+            digests.append(frozenset(map(tuple, pairs.t().tolist())))
+            return original(self, *args)
+
+        monkeypatch.setattr(cls, name, spy)
+    edges = learned.edited.data['user', 'interacts', 'item'].edge_index
+    wanted = frozenset(map(tuple, edges.t().tolist()))
+    whole = frozenset(map(tuple, learned.data['user', 'interacts', 'item'].edge_index.t().tolist()))
+    for method in ('mmrecun', 'heldout_match'):
+        digests.clear()
+        run(learned, method, options={'steps': 2})
+        assert digests.count(wanted) > 4
+        # The original is looked at for the figures before, on its own graph.
+        assert set(digests) == {wanted, whole}
+        assert digests.count(whole) == 2
+
+
+def test_no_forgotten_pair_is_ever_a_positive(learned, monkeypatch):
+    cls, seen = type(learned.model), []
+    original = cls.loss
+
+    def spy(self, batch):
+        seen.append(torch.stack([batch.user, batch.pos]))
+        return original(self, batch)
+
+    monkeypatch.setattr(cls, 'loss', spy)
+    run(learned, 'mmrecun', options={'steps': 12, 'stop': False})
+    positives = {tuple(pair) for pair in torch.cat(seen, dim=1).t().tolist()}
+    edges = learned.edited.data['user', 'interacts', 'item'].edge_index
+    assert positives == {tuple(pair) for pair in edges.t().tolist()}
+
+
+def test_alpha_0_is_finetuning_and_alpha_1_reads_no_retained_batch(learned, monkeypatch):
+    plain = run(learned, 'finetune', options={'steps': 5, 'stop': False})
+    zero = run(learned, 'mmrecun', options={'steps': 5, 'stop': False, 'forget_weight': 0.0})
+    assert equal(state(plain.model), state(zero.model))
+
+    def refuse(self, batch):
+        raise AssertionError('a retained batch was drawn')
+
+    monkeypatch.setattr(type(learned.model), 'loss', refuse)
+    whole = run(learned, 'mmrecun', options={'steps': 5, 'stop': False, 'forget_weight': 1.0})
+    assert whole.report.update_norm > 0
+
+
+def test_all_pairs_of_a_user(learned):
+    edges = learned.data['user', 'interacts', 'item'].edge_index
+    own = edges[:, edges[0] == 7].t().tolist()
+    result = run(learned, 'mmrecun', unlearn.RemoveInteractions(own), options={'steps': 3})
+    assert torch.isfinite(result.model.embedding).all()
+    assert torch.isfinite(result.model.score(torch.tensor([7]))).all()
+
+
+def test_a_long_run_without_stop_is_over_forgotten(learned):
+    result = run(
+        learned,
+        'ascent_retain',
+        options={'steps': 120, 'forget_weight': 0.5, 'stop': False, 'retain_weight': 0.1},
+        fit=learned.fit,
+    )
+    assert result.report.status in ('over_forgotten', 'utility_loss')
+    assert result.report.metrics['forget_auc']['after'] < 0.45
+
+
+def test_the_stop_rule_ends_the_same_run_near_a_half(learned):
+    result = run(
+        learned,
+        'ascent_retain',
+        options={'steps': 120, 'check_every': 4, 'forget_weight': 0.5, 'retain_weight': 0.1},
+        fit=learned.fit,
+    )
+    after = result.report.metrics['forget_auc']
+    assert abs(after['after'] - 0.5) < abs(after['before'] - 0.5) / 4
+    assert result.report.steps < 120
+
+
+def test_what_is_not_finite_is_failed(learned, monkeypatch):
+    monkeypatch.setattr(type(learned.model), 'loss', lambda self, batch: self.embedding.sum() / 0)
+    result = run(learned, 'finetune', options={'steps': 2})
+    assert result.report.status == 'failed'
+    assert 'loss is' in result.report.reason
+
+
+def test_a_run_that_changed_nothing_is_failed(learned):
+    result = run(learned, 'finetune', options={'steps': 0})
+    assert result.report.status == 'failed'
+    assert 'no parameter changed' in result.report.reason
+    spent = run(learned, 'mmrecun', options={'steps': 0})
+    assert spent.report.status == 'failed'
+
+
+def test_suppression_marks_and_does_not_forget(learned):
+    edit = unlearn.RemoveUsers([3]) | unlearn.RemoveItems([5])
+    result = run(learned, 'suppress', edit)
+    assert equal(state(result.model), state(learned.model))
+    assert result.report.guarantee == 'S'
+    assert result.report.status == 'under_forgotten'
+    assert result.data['item'].is_removed.nonzero().tolist() == [[5]]
+    assert result.data['user'].is_removed.nonzero().tolist() == [[3]]
+    assert 'is_removed' not in learned.data['item']
+    served = result.model.score(torch.tensor([0]))
+    torch.testing.assert_close(served, learned.model.score(torch.tensor([0])))
+
+
+def test_gold_is_training_on_the_edited_graph(learned):
+    result = run(learned, 'gold', seed=2)
+    config = {'dim': 32, 'num_layers': 2, 'reg': 1e-5, 'seed': 2}
+    model = graphrec.models.LightGCN.from_graph(learned.edited.data, **config)
+    graphrec.fit(model, learned.edited.data, progress=False, seed=2, **QUICK)
+    assert equal(state(result.model), state(model))
+    assert result.report.status == 'passed'
+    assert result.report.guarantee == 'E'
+
+
+@pytest.mark.parametrize('name', ['Popularity', 'ItemKNN', 'EASE'])
+def test_closed_forms_are_built_anew(learned, name):
+    model = getattr(graphrec.models, name).from_graph(learned.data)
+    result = unlearn.forget(model, learned.data, learned.edit, 'mmrecun')
+    rebuilt = getattr(graphrec.models, name).from_graph(learned.edited.data)
+    users = torch.arange(20)
+    torch.testing.assert_close(result.model.score(users), rebuilt.score(users))
+    assert result.report.guarantee == 'E'
+    assert result.report.status == 'passed'
+
+
+def test_few_pairs_are_not_measurable(learned):
+    edges = learned.data['user', 'interacts', 'item'].edge_index[:, :2].t().tolist()
+    result = run(learned, 'heldout_match', unlearn.RemoveInteractions(edges), options=STEPS)
+    assert result.report.status == 'not_measurable'
+    assert 'forget_auc' not in result.report.metrics
+
+
+def test_evaluation_repeats_itself(learned):
+    result = run(learned, 'mmrecun', options=STEPS)
+    users = torch.arange(10)
+    assert torch.equal(result.model.score(users), result.model.score(users))
+    assert torch.equal(
+        result.model.score(users), result.model.train().score(users)
+    )  # Serving does not see the mode.
+
+
+def test_the_report_is_plain_and_names_no_node(learned):
+    report = run(learned, 'mmrecun', options=STEPS).report
+    document = json.loads(report.to_json())
+    assert document['digests']['before'] != document['digests']['after']
+    assert document['counts']['pairs'] == learned.edited.forget.pairs.size(1)
+    assert document['settings']['options']['forget_weight'] == 0.01
+    assert report.seconds['repair'] > 0
+    text = str(report)
+    assert report.status in text
+    assert 'forget_auc' in text
+    report.metrics['forget_auc']['after'] = math.nan
+    assert json.loads(report.to_json())['metrics']['forget_auc']['after'] is None
+
+
+@pytest.mark.parametrize(
+    ('more', 'message'),
+    [
+        ({'method': 'amnesia'}, 'there is no method'),
+        ({'options': {'alpha': 1}}, "no option 'alpha'"),
+        ({'options': 3}, 'must be a MMRecUnOptions'),
+        ({'options': {'forget_weight': 2.0}}, 'forget_weight'),
+        ({'options': {'steps': -1}}, 'steps'),
+        ({'options': {'check_every': 0}}, 'check_every'),
+        ({'options': {'trainable': 'some'}}, 'trainable'),
+        ({'options': {'lr': 0.0}}, 'lr'),
+        ({'fit': {'sampler': None}}, "'fit' has 'sampler'"),
+        ({'method': 'auto', 'options': {'steps': 1}}, "'auto' has no option"),
+    ],
+)
+def test_bad_input_is_named(learned, more, message):
+    with pytest.raises(graphrec.GraphError, match=message):
+        run(learned, more.pop('method', 'mmrecun'), **more)
+
+
+def test_touched_rows_alone_move(learned):
+    edges = learned.data['user', 'interacts', 'item'].edge_index[:, :40].t().tolist()
+    result = run(
+        learned,
+        'mmrecun',
+        unlearn.RemoveInteractions(edges),
+        options={'steps': 3, 'trainable': 'touched', 'hops': 0},
+    )
+    moved = (result.model.embedding != learned.model.embedding).any(1).nonzero().squeeze(1)
+    users = learned.model.num_users
+    touched = {pair[0] for pair in edges} | {pair[1] + users for pair in edges}
+    assert set(moved.tolist()) == touched

@@ -1,0 +1,91 @@
+import pytest
+import torch
+
+import graphrec
+from graphrec import unlearn
+from graphrec.graphs.schema import HOLDOUT_VALID
+from graphrec.unlearn.methods.heldout_match import (
+    _Matching,
+    match_targets,
+    matched_quantiles,
+)
+from graphrec.unlearn.standardised import user_scores
+from graphrec.unlearn.teacher import Distillation, Teacher
+
+
+def test_quantiles_are_those_of_the_reference():
+    z = torch.tensor([5.0, 1.0, 3.0])
+    reference = torch.tensor([0.0, 10.0, 20.0, 30.0, 40.0, 50.0])
+    target = matched_quantiles(z, reference, torch.ones(6))
+    # Quantiles 1/6, 1/2 and 5/6 of a sample whose points stand at 1/12, 3/12, ...
+    assert target.tolist() == pytest.approx([45, 5, 25], abs=1e-4)
+    assert matched_quantiles(z, torch.tensor([7.0]), torch.ones(1)).tolist() == [7, 7, 7]
+
+
+def test_quantiles_follow_the_weights():
+    z, reference = torch.linspace(0, 1, 1001), torch.tensor([0.0, 1.0])
+    even = matched_quantiles(z, reference, torch.tensor([1.0, 1.0]))
+    heavy = matched_quantiles(z, reference, torch.tensor([1.0, 3.0]))
+    assert float(even.mean()) == pytest.approx(0.5, abs=0.01)
+    assert float(heavy.mean()) > 0.6
+
+
+def test_the_matching_term_equals_standardised_scores(task):
+    with torch.no_grad():
+        z = task.model.forward()
+    target = torch.zeros(task.served.size(1))
+    term = _Matching(task, target)
+    term.measure_spread(z)
+    index = torch.arange(task.served.size(1))
+    wanted = user_scores(task.model.ranker(), task.data, task.served).z.square().mean()
+    assert float(term(z, index)) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_distillation_leaves_forgotten_pairs_and_removed_nodes_out(learned, make_task):
+    edit = learned.edit | unlearn.RemoveUsers([3]) | unlearn.RemoveItems([5])
+    task = make_task(learned.model, learned.data, edit, learned.fit)
+    teacher = Teacher.of(task)
+    held = Distillation(task, teacher, users=10**6)
+    user, item = teacher.user.clone(), teacher.item.clone()
+    assert float(held({'user': user, 'item': item})) == 0
+    one = torch.zeros(150, 120, dtype=torch.bool)
+    one[task.served[0], task.served[1]] = True
+    one[3], one[:, 5] = True, True
+    moved = user + torch.randn(user.shape, generator=torch.Generator().manual_seed(0))
+    gap = ((moved - user) @ item.t()).square()
+    wanted = gap[~one].mean()
+    assert float(held({'user': moved, 'item': item})) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_it_reaches_the_level_of_held_out_pairs_and_keeps_the_rest(learned, gold_result):
+    result = unlearn.forget(
+        learned.model,
+        learned.data,
+        learned.edit,
+        'heldout_match',
+        fit=learned.fit,
+        options={'steps': 150, 'forget_weight': 2.0},
+    )
+    after = result.report.metrics['forget_auc']['after']
+    before = result.report.metrics['forget_auc']['before']
+    gold = gold_result.report.metrics['forget_auc']['after']
+    assert before > 0.9
+    assert abs(gold - 0.5) < 0.05
+    assert abs(after - 0.5) < 0.1
+    recall = result.report.metrics['valid_recall@20']
+    assert recall['after'] > 0.95 * recall['before']
+
+
+def test_without_validation_it_says_what_is_missing(learned):
+    data = learned.data.clone()
+    del data[HOLDOUT_VALID]
+    with pytest.raises(graphrec.GraphError, match='validation'):
+        unlearn.forget(learned.model, data, learned.edit, 'heldout_match', fit=learned.fit)
+
+
+def test_targets_keep_the_order(task):
+    teacher = Teacher.of(task)
+    target = match_targets(task, teacher)
+    z = user_scores(teacher.ranker(), task.data, task.served).z
+    order = z.argsort()
+    assert (target[order].diff() >= 0).all()

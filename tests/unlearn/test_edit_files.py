@@ -1,0 +1,108 @@
+import pytest
+
+from graphrec import FormatError, datasets
+from graphrec.unlearn import (
+    EditSet,
+    RemoveInteractions,
+    RemoveItems,
+    RemoveModality,
+    RemoveQueries,
+    RemoveUsers,
+    read_edit,
+    read_ids,
+    read_pairs,
+)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name='edit.csv'):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ('text', 'edit'),
+    [
+        ('user\n3\n17\n', RemoveUsers([3, 17])),
+        ('item\nb\na\n', RemoveItems(['a', 'b'])),
+        ('query\n"red, shoe"\n', RemoveQueries(['red, shoe'])),
+        ('item,user,why\n7,1,spam\n8,1,\n', RemoveInteractions([(1, 7), (1, 8)])),
+        (
+            'user,item\n1,7\n2,\n,9\n',
+            RemoveUsers([2]) | RemoveItems([9]) | RemoveInteractions([(1, 7)]),
+        ),
+        (
+            'item,modality\n5,visual\n6,visual\n,text\n',
+            RemoveModality('visual', [5, 6]) | RemoveModality('text'),
+        ),
+        ('\ufeffuser\r\n3\r\n', RemoveUsers([3])),
+    ],
+)
+def test_tables(write, text, edit):
+    assert read_edit(write(text)) == EditSet((edit,))
+
+
+def test_json(write):
+    edit = RemoveUsers([3]) | RemoveItems(['x'])
+    assert read_edit(write(edit.to_json(), 'edit.json')) == edit
+
+
+def test_the_graph_says_what_ids_are(write, graph):
+    assert read_edit(write('user\nu1\n'), graph) == EditSet((RemoveUsers(['u1']),))
+    assert read_ids(write('u1\n\n u2 \n'), graph, 'user') == ('u1', 'u2')
+    assert read_ids(write('item,why\n101,x\n'), graph, 'item') == (101,)
+    assert read_ids(write('item\n101\n'), graph, 'item') == (101,)
+    assert read_pairs(write('item,user\n101,u1\n'), graph) == (('u1', 101),)
+    planted = datasets.planted(num_users=5, num_items=20, num_interactions=30)
+    with pytest.raises(FormatError, match=r"holds the user 'u1', but ids are integers"):
+        read_ids(write('u1\n'), planted, 'user')
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('', 'no rows'),
+        ('user\n', 'no rows'),
+        ('customer\n3\n', r"columns \['customer'\]; an edit has"),
+        ('user,query\n3,4\n', 'an edit has'),
+        ('user,item\n3,4\n,\n', 'line 3 is empty'),
+        ('user,item\n3\n', 'line 2 has 1 cells'),
+        ('item,modality\n3,\n', 'line 2 names no modality'),
+        ('{"format": "graphrec edit"}', 'version None'),
+        (b'\xff\xfe\x00', 'UTF-8'),
+    ],
+)
+def test_bad_tables(write, text, message):
+    with pytest.raises(FormatError, match=message):
+        read_edit(write(text))
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('\n', 'holds no user ids'),
+        ('customer,age\n3,4\n', "no 'user'"),
+        ('user,why\n,x\n', 'holds no user ids in its column'),
+    ],
+)
+def test_bad_id_files(write, graph, text, message):
+    with pytest.raises(FormatError, match=message):
+        read_ids(write(text), graph, 'user')
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [('user\nu1\n', "no 'item'"), ('user,item\nu1,\n', 'line 2'), ('user,item\n', 'no rows')],
+)
+def test_bad_pair_files(write, graph, text, message):
+    with pytest.raises(FormatError, match=message):
+        read_pairs(write(text), graph)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(FormatError, match='cannot be read'):
+        read_edit(tmp_path / 'none.csv')

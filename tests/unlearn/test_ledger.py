@@ -1,0 +1,245 @@
+import multiprocessing
+import sqlite3
+
+import pytest
+
+from graphrec import FormatError, GraphError
+from graphrec.unlearn import RemoveAttribute, RemoveInteractions, RemoveModality, RemoveUsers
+from graphrec.unlearn.ledger import Ledger
+from graphrec.unlearn.ledger_check import verify_ledger
+from graphrec.unlearn.ledger_head import head_path, parse_receipt, write_head
+
+KEY = b'0123456789abcdef0123456789abcdef'
+SECRET = 'Ann-Other-7741'
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / 'forget.ledger'
+    ledger = Ledger(path)
+    for user in (3, 17, 4):
+        name = ledger.receive(RemoveUsers([user]), {'method': 'mmrecun', 'seed': 0})
+        ledger.advance(name, 'applied', {'status': 'passed'})
+    ledger.advance(ledger.requests()[0].id, 'audited', {'verdict': 'passed'})
+    return path
+
+
+def tamper(path, *statements):
+    """What somebody does who knows SQLite: takes the triggers out, changes, puts them back."""
+    db = sqlite3.connect(path)
+    triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for name, _ in triggers:
+        db.execute(f'DROP TRIGGER {name}')
+    for statement in statements:
+        db.execute(statement)
+    for _, sql in triggers:
+        db.execute(sql)
+    db.commit()
+    db.close()
+
+
+def test_states_follow_each_other(path):
+    ledger = Ledger(path)
+    assert [request.state for request in ledger.requests()] == ['audited', 'applied', 'applied']
+    first = ledger.requests()[0]
+    assert list(first.entries) == ['received', 'applied', 'audited']
+    facts = first.facts()
+    assert (facts['method'], facts['status'], facts['verdict']) == ('mmrecun', 'passed', 'passed')
+    assert facts['edit']['nodes'] == {'user': [3]}
+    assert facts['edit_digest'] == RemoveUsers([3]).digest()
+    assert ledger.request(first.id[:6]) == first
+    with pytest.raises(GraphError, match='is audited; it cannot become applied'):
+        ledger.advance(first.id, 'applied')
+    with pytest.raises(GraphError, match='no request'):
+        ledger.advance('nothing', 'applied')
+    ledger.advance(first.id, 'audited', {'verdict': 'utility_loss'})
+    assert ledger.requests()[0].facts()['verdict'] == 'utility_loss'
+    fresh = ledger.receive(RemoveUsers([9]))
+    with pytest.raises(GraphError, match='is received; it cannot become audited'):
+        ledger.advance(fresh, 'audited')
+    with pytest.raises(GraphError, match='0 requests'):
+        ledger.request('zzz')
+    assert verify_ledger(path).intact
+
+
+def test_the_last_request_of_an_edit_is_found(path):
+    ledger = Ledger(path)
+    again = ledger.receive(RemoveUsers([17]), {'method': 'gold', 'seed': 0})
+    assert ledger.find(RemoveUsers([17]), {}).id == again
+    assert ledger.find(RemoveUsers([17]), {'method': 'mmrecun'}).id == ledger.requests()[1].id
+    assert ledger.find(RemoveUsers([17]), {'seed': 1}) is None
+    assert len({request.id for request in ledger.requests()}) == 4
+
+
+@pytest.mark.parametrize(
+    'statement',
+    [
+        "UPDATE entries SET body = '{}' WHERE number = 2",
+        'DELETE FROM entries WHERE number = 7',
+        "INSERT OR REPLACE INTO entries VALUES (2, 'a', 'received', '', '{}', '', '')",
+        "INSERT INTO entries VALUES (19, 'a', 'received', '', '{}', '', '')",
+        'DELETE FROM about',
+    ],
+)
+def test_the_file_refuses_changes(path, statement):
+    db = sqlite3.connect(path)
+    with pytest.raises(sqlite3.IntegrityError, match='only grows'):
+        db.execute(statement)
+    db.close()
+    assert verify_ledger(path).intact
+
+
+SWAP = (
+    'UPDATE entries SET number = -2 WHERE number = 2',
+    'UPDATE entries SET number = 2 WHERE number = 3',
+    'UPDATE entries SET number = 3 WHERE number = -2',
+)
+
+
+@pytest.mark.parametrize(
+    ('statements', 'problem'),
+    [
+        (
+            ["UPDATE entries SET body = replace(body, '17', '18') WHERE number = 3"],
+            'row 3 was changed',
+        ),
+        (["UPDATE entries SET time = '2020-01-01' WHERE number = 4"], 'row 4 was changed'),
+        (["UPDATE entries SET state = 'audited' WHERE number = 4"], 'row 4 was changed'),
+        (["UPDATE entries SET previous = '' WHERE number = 4"], 'row 4 does not follow'),
+        (['DELETE FROM entries WHERE number = 3'], '1 rows are missing before row 4'),
+        (['DELETE FROM entries WHERE number = 1'], '1 rows are missing before row 2'),
+        (SWAP, 'row 2 does not follow'),
+        (['DELETE FROM entries WHERE number = 7'], '1 rows at the end are missing'),
+        (['DELETE FROM entries WHERE number > 2'], '5 rows at the end are missing'),
+        (["UPDATE about SET key_name = 'x'"], 'row 1 does not follow'),
+    ],
+)
+def test_whatever_was_done_is_found(path, statements, problem):
+    assert verify_ledger(path).intact
+    tamper(path, *statements)
+    found = verify_ledger(path)
+    assert not found.intact
+    assert any(problem in each for each in found.problems), found.problems
+
+
+def test_triggers_that_are_gone_are_found(path):
+    db = sqlite3.connect(path)
+    db.execute('DROP TRIGGER entries_stay')
+    db.close()
+    assert verify_ledger(path).problems == ('the triggers that refuse changes were taken out',)
+
+
+def test_an_end_cut_off_with_the_head_is_found_by_a_receipt_only(path):
+    receipt = Ledger(path).head()
+    before = head_path(path).read_bytes()
+    name = Ledger(path).receive(RemoveUsers([5]))
+    after = Ledger(path).head()
+    tamper(path, f"DELETE FROM entries WHERE request = '{name}'")
+    head_path(path).write_bytes(before)
+    assert verify_ledger(path, receipt=receipt).intact
+    assert verify_ledger(path).intact
+    found = verify_ledger(path, receipt=parse_receipt(str(after)))
+    assert found.problems == ('1 rows at the end are missing, by the receipt',)
+
+
+def test_a_head_that_lags_by_one_row_is_a_stop_and_by_more_is_not(path):
+    heads = [head_path(path).read_bytes()]
+    for user in (5, 6):
+        Ledger(path).receive(RemoveUsers([user]))
+        heads.append(head_path(path).read_bytes())
+    head_path(path).write_bytes(heads[1])
+    found = verify_ledger(path)
+    assert found.intact
+    assert found.notes == ('the machine stopped before the head was moved to the last row',)
+    head_path(path).write_bytes(heads[0])
+    assert '2 rows were added without moving the head' in verify_ledger(path).problems[0]
+
+
+def test_a_head_that_is_missing_or_changed_is_found(path):
+    content = head_path(path).read_text()
+    head_path(path).write_text(content.replace('"count": 7', '"count": 6'))
+    assert 'the head cannot be trusted' in verify_ledger(path).problems[0]
+    head_path(path).unlink()
+    assert 'the head cannot be trusted' in verify_ledger(path).problems[0]
+
+
+def test_private_ledgers_hold_no_id(tmp_path):
+    path = tmp_path / 'private.ledger'
+    ledger = Ledger(path, KEY)
+    edit = (
+        RemoveUsers([SECRET])
+        | RemoveInteractions([(SECRET + 'x', SECRET + 'y')])
+        | RemoveModality('visual', [SECRET])
+        | RemoveAttribute('user', 'age', [SECRET + 'z'])
+    )
+    name = ledger.receive(edit, {'seed': 0})
+    content = path.read_bytes() + head_path(path).read_bytes()
+    assert SECRET.encode() not in content
+    assert edit.digest().encode() not in content
+    assert KEY not in content
+    assert ledger.find(edit, {'seed': 0}).id == name
+    assert verify_ledger(path, KEY).intact
+    assert 'seal of the head was not checked' in verify_ledger(path).notes[0]
+    other = Ledger(tmp_path / 'other.ledger', KEY[::-1])
+    other.receive(edit)
+    hashes = [each.requests()[0].facts()['edit'] for each in (ledger, other)]
+    assert hashes[0]['nodes'] != hashes[1]['nodes']
+    assert hashes[0]['modalities']['visual'] != hashes[0]['nodes']['user']  # An item, a user.
+
+
+def test_the_key_must_be_the_right_one(tmp_path, path):
+    private = tmp_path / 'private.ledger'
+    Ledger(private, KEY)
+    for key, message in ((None, 'with a key'), (KEY[::-1], 'with another key')):
+        with pytest.raises(GraphError, match=message):
+            Ledger(private, key)
+    with pytest.raises(GraphError, match='without one'):
+        Ledger(path, KEY)
+
+
+def test_a_forged_head_of_a_private_ledger_is_found(tmp_path, path):
+    private = tmp_path / 'private.ledger'
+    Ledger(private, KEY).receive(RemoveUsers([1]))
+    name = Ledger(private, KEY).receive(RemoveUsers([2]))
+    tamper(private, f"DELETE FROM entries WHERE request = '{name}'")
+    write_head(private, Ledger(private, KEY).head(), KEY[::-1])
+    assert 'seal' in verify_ledger(private, KEY).problems[0]
+
+
+@pytest.mark.parametrize('content', [b'', b'user\n3\n', b'SQLite format 3\x00' + b'\x07' * 4096])
+def test_other_files_are_no_ledgers(tmp_path, content):
+    path = tmp_path / 'x'
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match='no ledger'):
+        verify_ledger(path)
+    with pytest.raises(FormatError, match='no ledger'):
+        verify_ledger(tmp_path / 'missing')
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path):
+    path = tmp_path / 'other.db'
+    db = sqlite3.connect(path)
+    db.execute('CREATE TABLE t (x)')
+    db.commit()
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(FormatError, match='something else'):
+        Ledger(path)
+    assert path.read_bytes() == before
+
+
+def _receive_many(path, first):
+    for user in range(first, first + 5):
+        Ledger(path).receive(RemoveUsers([user]))
+
+
+def test_two_processes_share_a_ledger(tmp_path):
+    path = tmp_path / 'shared.ledger'
+    context = multiprocessing.get_context('fork')
+    workers = [context.Process(target=_receive_many, args=(path, n)) for n in (0, 100)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert verify_ledger(path).intact
+    assert verify_ledger(path).entries == 10

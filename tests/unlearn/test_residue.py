@@ -1,0 +1,286 @@
+"""Every kind of leak, planted on purpose, is found by the check whose business it is."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+
+from graphrec import models, unlearn
+from graphrec.datasets import planted
+from graphrec.graphs.operators import bipartite_adjacency
+from graphrec.graphs.schema import INTERACTS, train_edges
+from graphrec.unlearn import residue as checks
+from graphrec.unlearn.residue import SENTINELS, Setting, halves, residue, tainted_graph
+from graphrec.unlearn.stores import leaves
+
+USERS, ITEMS = 41, 29
+PAIRS = 'pairs'
+
+
+@pytest.fixture(scope='module')
+def data():
+    data = planted(USERS, ITEMS, num_interactions=500, num_communities=3, seed=2)
+    data['item', 'rev_interacts', 'user'].edge_index = train_edges(data).flip(0)
+    return data
+
+
+def edit_of(data, kind=PAIRS):
+    if kind == PAIRS:
+        return unlearn.RemoveInteractions(
+            tuple(map(tuple, train_edges(data)[:, ::20].t().tolist()))
+        )
+    if kind == 'users':
+        return unlearn.RemoveUsers((3, 8))
+    if kind == 'items':
+        return unlearn.RemoveItems((5, 6))
+    return unlearn.RemoveModality('visual', items=(2, 9))
+
+
+def setting_of(data, kind=PAIRS, name='LightGCN', **config):
+    edit = edit_of(data, kind)
+    original = getattr(models, name).from_graph(data, **{'dim': 8, **config})
+    with torch.no_grad():  # As if trained: away from any draw.
+        for parameter in original.parameters():
+            parameter.mul_(3).add_(0.1)
+    found = unlearn.forget(original, data, edit, method='edit_only', seed=4)
+    result = edit.apply(data)
+    return Setting(
+        data=data,
+        edited=found.data,
+        edit=edit,
+        forget=result.forget,
+        digest=result.summary.digest_after,
+        original=original,
+        unlearned=found.model,
+        seed=4,
+    )
+
+
+def failing(setting):
+    return {check.name for check in residue(setting) if check.passed is False}
+
+
+@pytest.mark.parametrize('kind', [PAIRS, 'users', 'items', 'modality'])
+@pytest.mark.parametrize(
+    ('name', 'config'),
+    [('LightGCN', {}), ('FREEDOM', {'k': 3}), ('FREEDOM', {'k': 3, 'freeze_features': True})],
+)
+def test_an_honest_run_leaves_nothing(data, kind, name, config):
+    setting = setting_of(data, kind, name, **config)
+    assert failing(setting) == set()
+
+
+def test_an_edge_left_in_the_reverse_relation(data):
+    setting = setting_of(data)
+    edited = copy.copy(setting.edited)
+    edited['item', 'rev_interacts', 'user'].edge_index = train_edges(data).flip(0)
+    found = {check.name: check for check in residue(dataclasses.replace(setting, edited=edited))}
+    assert found['structure'].passed is False
+    assert found['structure'].counts == {'item rev_interacts user': setting.forget.pairs.size(1)}
+    assert 'storage' in failing(
+        dataclasses.replace(setting, edited=with_edges(edited, train_edges(data)))
+    )
+
+
+def with_edges(data, edges):
+    data = copy.copy(data)
+    data[INTERACTS].edge_index = edges
+    return data
+
+
+def test_an_edge_label_left(data):
+    setting = setting_of(data)
+    edited = copy.copy(setting.edited)
+    edited[INTERACTS].edge_label_index = setting.forget.pairs[:, :1].clone()
+    assert 'structure' in failing(dataclasses.replace(setting, edited=edited))
+
+
+def test_a_cached_embedding(data):
+    setting = setting_of(data)
+    setting.unlearned.cached = setting.original.forward()['user'].detach().clone()
+    assert failing(setting) == {'walk'}
+
+
+def test_a_top_list_in_a_closure_of_dictionaries(data):
+    setting = setting_of(data)
+    setting.unlearned.served = {n: [n % ITEMS] for n in range(USERS)}
+    assert failing(setting) == {'walk'}
+
+
+def test_an_undeclared_buffer(data):
+    setting = setting_of(data)
+    setting.unlearned.register_buffer('popularity', torch.ones(ITEMS))
+    assert failing(setting) == {'walk'}
+
+
+def test_a_short_list_of_forgotten_pairs(data):
+    setting = setting_of(data)
+    setting.unlearned.notes = {tuple(setting.forget.pairs[:, 0].tolist())}
+    assert failing(setting) == {'walk'}
+
+
+def test_an_operator_of_the_graph_before(data):
+    setting = setting_of(data)
+    setting.unlearned.adjacency = bipartite_adjacency(train_edges(data), USERS, ITEMS)
+    assert 'walk' in failing(setting)
+
+
+def test_a_draw_of_the_graph_after_is_no_leak(data):
+    setting = setting_of(data)
+    kept = train_edges(setting.edited)[:, ::2]
+    setting.unlearned._thinned = bipartite_adjacency(kept, USERS, ITEMS)
+    assert failing(setting) == set()
+
+
+def test_a_mention_in_a_frozen_neighbour_graph(data):
+    data = copy.copy(data)
+    index = torch.arange(ITEMS).unsqueeze(1).add(torch.tensor([1, 2, 3])) % ITEMS
+    data['item'].knn_image_index, data['item'].knn_image_similarity = index, torch.ones(ITEMS, 3)
+    setting = setting_of(data, 'items')
+    assert failing(setting) == set()
+    edited = copy.copy(setting.edited)
+    edited['item'].knn_image_index = index.clone()  # Items 2 to 4 still name item 5.
+    edited['item'].knn_image_similarity = torch.ones(ITEMS, 3)
+    del edited['item'].has_image
+    assert 'structure' in failing(dataclasses.replace(setting, edited=edited))
+
+
+def test_a_feature_row_that_stayed(data):
+    setting = setting_of(data, 'modality')
+    edited = copy.copy(setting.edited)
+    edited['item'].x_visual = data['item'].x_visual.clone()
+    assert 'structure' in failing(dataclasses.replace(setting, edited=edited))
+
+
+def test_shared_memory(data):
+    setting = setting_of(data)
+    setting.unlearned.embedding.data = setting.original.embedding.data
+    found = {check.name: check for check in residue(setting)}
+    assert found['storage'].passed is False
+    assert 'models' in found['storage'].detail
+
+
+@pytest.mark.parametrize('kind', ['users', 'items'])
+def test_rows_of_removed_nodes_that_were_kept_or_zeroed(data, kind):
+    setting = setting_of(data, kind)
+    row = 3 if kind == 'users' else USERS + 5
+    with torch.no_grad():
+        setting.unlearned.embedding[row] = setting.original.embedding[row] * 0.9
+    assert failing(setting) == {'removed rows'}
+    with torch.no_grad():
+        setting.unlearned.embedding[row] = 0.0
+    assert failing(setting) == {'removed rows'}
+    found = checks.removed_rows(setting)
+    assert found.counts['zero by accident'] == 1
+
+
+def test_rows_are_the_draw_of_the_runs_seed(data):
+    setting = setting_of(data, 'users')
+    assert checks.removed_rows(setting).counts['as the seed draws them'] == 2
+    other = dataclasses.replace(setting, seed=5)
+    assert checks.removed_rows(other).counts['as the seed draws them'] == 0
+    assert checks.removed_rows(other).passed  # Neither the original's nor zeros.
+
+
+def test_further_stores_are_searched(data):
+    setting = setting_of(data)
+    for held in ({'top': torch.zeros(USERS, 5)}, [setting.forget.pairs.t().tolist()]):
+        assert failing(dataclasses.replace(setting, stores={'cache': held})) == {'walk'}
+    clean = dataclasses.replace(setting, stores={'settings': {'lr': 0.1, 'sizes': [64, 32]}})
+    assert failing(clean) == set()
+
+
+def test_taint_puts_the_sentinel_where_the_data_was(data):
+    setting = setting_of(data, 'items')
+    tainted = tainted_graph(data, setting.forget, SENTINELS[0])
+    assert (tainted['item'].x_visual[[5, 6]] == SENTINELS[0]).all()
+    assert (tainted['item'].x_visual[7] == data['item'].x_visual[7]).all()
+    gone = torch.isin(train_edges(data)[1], torch.tensor([5, 6]))
+    assert (tainted[INTERACTS].time == SENTINELS[0]).equal(gone)
+    assert not (data['item'].x_visual == SENTINELS[0]).any()
+
+
+def test_taint_finds_a_model_that_keeps_what_it_met(data):
+    class Hoarder(models.LightGCN):
+        def refresh(self, data):
+            super().refresh(data)
+            if not hasattr(self, 'first'):
+                self.first = data['item'].x_visual.clone()
+
+    setting = setting_of(data, 'items')
+    original = Hoarder(data, setting.original.config)
+    unlearned = unlearn.forget(original, data, setting.edit, method='edit_only').model
+    found = dataclasses.replace(setting, original=original, unlearned=unlearned)
+    assert checks.taint(found).passed is False
+    assert checks.taint(found).counts['stale arrays'] == 1
+
+
+@pytest.mark.parametrize('name', ['MGCN', 'LIRDRec'])
+def test_no_gradient_reaches_removed_features(data, name):
+    config = {'freeze_features': True} if name == 'MGCN' else {'hidden': 9}
+    assert checks.autograd(setting_of(data, 'modality', name, **config)).passed
+
+
+def test_a_gradient_to_removed_features_is_found(data):
+    class Featured(models.LightGCN):
+        def refresh(self, data):
+            super().refresh(data)
+            self.x = data['item'].x_visual
+
+        def forward(self):
+            z = super().forward()
+            return {**z, 'item': z['item'] + self.x[:, :8]}
+
+    class Leaky(unlearn.RemoveModality):
+        def apply(self, data, *args, **kwargs):
+            result = super().apply(data, *args, **kwargs)
+            result.data['item'].x_visual = data['item'].x_visual + 0.0
+            return result
+
+    setting = setting_of(data, 'modality')
+    model = Featured(setting.edited, setting.original.config)
+    honest = dataclasses.replace(setting, unlearned=model)
+    assert checks.autograd(honest).passed
+    leaky = checks.autograd(dataclasses.replace(honest, edit=Leaky('visual', items=(2, 9))))
+    assert leaky.passed is False
+    assert leaky.counts == {'visual': 2}
+
+
+def test_autograd_does_not_apply_without_a_forgotten_feature(data):
+    assert checks.autograd(setting_of(data)).passed is None
+
+
+def test_halves_unite_to_the_edit():
+    edit = unlearn.RemoveUsers((1, 2, 3)) | unlearn.RemoveItems((4,))
+    first, second = halves(edit)
+    assert (first | second).digest() == edit.digest()
+    first, second = halves(unlearn.RemoveUsers((1, 2, 3)))
+    assert (first | second).digest() == unlearn.RemoveUsers((1, 2, 3)).digest()
+    assert halves(unlearn.RemoveUsers((1,))) is None
+
+
+def test_commutation_is_checked_by_digests(data):
+    setting = setting_of(data)
+    assert checks.commutation(setting).passed
+    assert checks.commutation(dataclasses.replace(setting, edited=data)).passed is False
+
+
+def test_a_sampler_that_still_draws_a_removed_item(data):
+    setting = setting_of(data, 'items')
+    assert checks.samplers(setting).passed
+    setting.unlearned.make_sampler = lambda graph, size: setting.original.make_sampler(data, size)
+    assert checks.samplers(setting).passed is False
+
+
+def test_a_check_that_breaks_down_fails_without_naming_ids(data):
+    setting = setting_of(data)
+
+    def broken(graph, size):
+        raise RuntimeError('user u17')
+
+    setting.unlearned.make_sampler = broken
+    (check,) = [c for c in residue(setting) if c.name == 'samplers']
+    assert check.passed is False
+    assert 'u17' not in check.detail
+    assert list(leaves(setting.unlearned))
