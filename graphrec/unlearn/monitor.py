@@ -34,8 +34,10 @@ class Monitor:
     with those of validation positives, weighted to be alike by what the retained graph says
     (:mod:`graphrec.unlearn.propensity`): done is an area within :math:`0.5 \pm \max(h, t)`,
     :math:`h` half the bootstrap interval and :math:`t` the tolerance. Removed users and items
-    have no score that is served, so for them only the second check holds: validation recall over retained pairs
-    may not fall below :math:`1 - \epsilon` of that of the original.
+    have no score that is served, so for them only the second check holds: validation recall
+    over retained pairs may not fall below :math:`1 - \epsilon` of that of the original.
+    Items without any training edge are no reference for removed ones: training draws them as
+    negatives, and removed items never.
 
     Args:
         data: The edited graph; validation edges are read, test edges never.
