@@ -1,6 +1,7 @@
 """A copy of a model on an edited graph, in which removed nodes are as if never trained."""
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -99,7 +100,8 @@ def _draw(model: Recommender, names: list[str], seed: int) -> dict[str, Tensor]:
     """Tables as the initialiser draws them from another seed; the model ends as it was."""
     if not names:
         return {}
-    if not hasattr(model, 'reset_parameters'):
+    reset: Callable[[], None] | None = getattr(model, 'reset_parameters', None)
+    if reset is None:
         raise GraphError(
             f'{type(model).__name__} has no reset_parameters(), which draws rows of removed nodes'
         )
@@ -107,7 +109,7 @@ def _draw(model: Recommender, names: list[str], seed: int) -> dict[str, Tensor]:
     held = {key: value.clone() for key, value in model.state_dict().items()}
     try:
         model.config = dataclasses.replace(config, seed=seed)
-        model.reset_parameters()
+        reset()
         tables = dict(model.named_parameters()) | dict(model.named_buffers())
         return {name: tables[name].detach().clone() for name in names}
     finally:

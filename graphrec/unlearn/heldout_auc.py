@@ -6,7 +6,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_BINS = 10
 _DRAWS = 200
 _Z95 = 1.96
 
@@ -16,27 +15,6 @@ class HeldoutAUC(NamedTuple):
 
     auc: float
     half_width: float
-
-
-def matched_weights(forgotten: Tensor, heldout: Tensor) -> Tensor:
-    r"""Weights of held-out pairs :math:`(H)` under which the popularity of their items is
-    distributed as that of the forgotten ones, over up to ten classes of equal counts.
-
-    Args:
-        forgotten: Degrees of the items of forgotten pairs :math:`(F)`.
-        heldout: Degrees of the items of held-out pairs :math:`(H)`.
-    """
-    if not forgotten.numel() or not heldout.numel():
-        return torch.ones(heldout.numel(), dtype=torch.float64, device=heldout.device)
-    both = torch.cat([forgotten, heldout]).double()
-    inner = torch.linspace(0, 1, _BINS + 1, dtype=torch.float64, device=both.device)[1:-1]
-    edges = torch.quantile(both, inner).unique()
-    of_forgotten = torch.bucketize(forgotten.double(), edges)
-    of_heldout = torch.bucketize(heldout.double(), edges)
-    wanted = torch.bincount(of_forgotten, minlength=edges.numel() + 1).double()
-    found = torch.bincount(of_heldout, minlength=edges.numel() + 1).double()
-    weight = (wanted / found.clamp(min=1))[of_heldout]
-    return weight / weight.sum().clamp(min=1e-12) * heldout.numel()
 
 
 def heldout_auc(
@@ -59,7 +37,7 @@ def heldout_auc(
     Args:
         z_forgotten: Standardised scores :math:`(F)`.
         z_heldout: Standardised scores :math:`(H)`.
-        weight: :math:`w` :math:`(H)`, see :func:`matched_weights`.
+        weight: :math:`w` :math:`(H)`, see :func:`~graphrec.unlearn.propensity.odds_weights`.
         user_forgotten: User of each forgotten pair :math:`(F)`.
         user_heldout: User of each held-out pair :math:`(H)`.
         seed: Of the bootstrap.

@@ -18,7 +18,8 @@ from graphrec.graphs.schema import (
 )
 from graphrec.models.recommender import Recommender
 from graphrec.unlearn.forget_set import ForgetSet
-from graphrec.unlearn.heldout_auc import HeldoutAUC, heldout_auc, matched_weights
+from graphrec.unlearn.heldout_auc import HeldoutAUC, heldout_auc
+from graphrec.unlearn.propensity import PairFeatures, effective_size, odds_weights
 from graphrec.unlearn.standardised import user_scores
 
 #: Fewer pairs than this on either side say nothing.
@@ -30,11 +31,13 @@ class Monitor:
 
     To a model that never saw it, a forgotten pair is like a held-out positive. So the
     standardised scores of forgotten pairs (neither end of which was removed) are compared
-    with those of validation positives of the same users, matched on the popularity of the
-    item: done is an area within :math:`0.5 \pm \max(h, t)`, :math:`h` half the bootstrap
-    interval and :math:`t` the tolerance. Removed users and items have no score that is
-    served, so for them only the second check holds: validation recall over retained pairs
-    may not fall below :math:`1 - \epsilon` of that of the original.
+    with those of validation positives, weighted to be alike by what the retained graph says
+    (:mod:`graphrec.unlearn.propensity`): done is an area within :math:`0.5 \pm \max(h, t)`,
+    :math:`h` half the bootstrap interval and :math:`t` the tolerance. Removed users and items
+    have no score that is served, so for them only the second check holds: validation recall
+    over retained pairs may not fall below :math:`1 - \epsilon` of that of the original.
+    Items without any training edge are no reference for removed ones: training draws them as
+    negatives, and removed items never.
 
     Args:
         data: The edited graph; validation edges are read, test edges never.
@@ -66,22 +69,21 @@ class Monitor:
         valid = self._valid_edges()
         self._valid_users = _sample(valid[0].unique(), max_users, generator)
         self.k = min(20, num_items(data))
-        near = _rows_of(valid, self.served[0].unique(), num_users(data))
-        #: Held-out pairs that stand for what was never seen, :math:`(2, H)`; all validation
-        #: pairs where the forgetting users have too few.
-        self.reference = near if near.size(1) >= MIN_PAIRS else valid
         users = _sample(self.served[0].unique(), max_users, generator)
         self._forgotten = _rows_of(self.served, users, num_users(data))
-        if near.size(1) >= MIN_PAIRS:
-            near = _rows_of(near, users, num_users(data))
-        self._heldout = near
-        degree = torch.bincount(train_edges(data)[1], minlength=num_items(data))
-        self._weight = matched_weights(degree[self._forgotten[1]], degree[self._heldout[1]])
+        #: Held-out pairs that stand for what was never seen, :math:`(2, H)`, of the users with
+        #: forgotten pairs first, and of others to fill up.
+        self.reference = _reference(valid, users, max_users, num_users(data), generator)
+        #: Their weights :math:`(H)`, see :func:`~graphrec.unlearn.propensity.odds_weights`.
+        self.weight = torch.ones(self.reference.size(1), dtype=torch.float64)
+        if self._forgotten.size(1) and self.reference.size(1):
+            features = PairFeatures(data, seed)
+            self.weight = odds_weights(features(self._forgotten), features(self.reference))
 
     @property
     def measures_forgetting(self) -> bool:
         """Whether there are enough pairs on both sides for the area to mean something."""
-        return min(self._forgotten.size(1), self._heldout.size(1)) >= MIN_PAIRS
+        return min(self._forgotten.size(1), effective_size(self.weight)) >= MIN_PAIRS
 
     @property
     def measures_utility(self) -> bool:
@@ -98,7 +100,7 @@ class Monitor:
         if not self.measures_forgetting:
             return math.nan
         begin = time.perf_counter()
-        both = torch.cat([self._forgotten, self._heldout], dim=1)
+        both = torch.cat([self._forgotten, self.reference], dim=1)
         scores = user_scores(model.ranker(), self.data, both)
         if not bool(torch.isfinite(scores.raw).all()):
             return math.nan
@@ -106,9 +108,9 @@ class Monitor:
         found: HeldoutAUC = heldout_auc(
             scores.z[:size],
             scores.z[size:],
-            self._weight,
+            self.weight,
             self._forgotten[0],
-            self._heldout[0],
+            self.reference[0],
             self.seed,
             interval=math.isnan(self.half_width),
         )
@@ -156,6 +158,19 @@ def _sample(values: Tensor, size: int, generator: torch.Generator) -> Tensor:
         return values
     picked = torch.randperm(values.numel(), generator=generator)[:size]
     return values[picked.to(values.device)].sort().values
+
+
+def _reference(
+    valid: Tensor, users: Tensor, size: int, num_users: int, generator: torch.Generator
+) -> Tensor:
+    """Held-out pairs of users with forgotten pairs, and of as many others as there is room."""
+    own = _rows_of(valid, users, num_users)
+    others = valid[0].unique()
+    others = others[~torch.isin(others, users)]
+    return torch.cat(
+        [own, _rows_of(valid, _sample(others, max(0, size - users.numel()), generator), num_users)],
+        dim=1,
+    )
 
 
 def _rows_of(pairs: Tensor, users: Tensor, size: int) -> Tensor:

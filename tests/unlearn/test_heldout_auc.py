@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from graphrec.unlearn.heldout_auc import heldout_auc, matched_weights
+from graphrec.unlearn.heldout_auc import heldout_auc
 
 
 def brute(forgotten, heldout, weight):
@@ -52,17 +52,3 @@ def test_interval_is_drawn_on_demand_only():
     found = heldout_auc(z[:5], z[5:], torch.ones(5), users, users, interval=False)
     assert found.auc == 0
     assert found.half_width != found.half_width
-
-
-def test_weights_bring_popularity_to_that_of_the_forgotten():
-    forgotten = torch.tensor([1] * 30 + [100] * 10)
-    heldout = torch.tensor([1] * 10 + [100] * 30)
-    weight = matched_weights(forgotten, heldout)
-    assert weight.sum() == pytest.approx(40)
-    assert weight[:10].sum() / weight.sum() == pytest.approx(0.75)
-
-
-def test_empty_samples_have_weights_of_ones():
-    none = torch.zeros(0)
-    assert matched_weights(none, torch.tensor([3, 4])).tolist() == [1, 1]
-    assert matched_weights(torch.tensor([3, 4]), none).numel() == 0

@@ -32,8 +32,8 @@ class Method:
     Attributes:
         run: The function from a task and options to an outcome.
         options: The class of its options.
-        guarantee: Guarantee class: ``'E'`` exact, ``'A'`` approximate (audited), ``'S'``
-            suppressed.
+        guarantee: Guarantee class with its default options: ``'E'`` exact, ``'A'`` approximate
+            (audited), ``'S'`` suppressed.
         moves: Whether it changes parameters, so that a run without a change has failed.
     """
 
@@ -55,7 +55,7 @@ METHODS: dict[str, Method] = {
     'distil': Method(distil, DistilOptions),
     'influence': Method(influence, InfluenceOptions),
     'ifru': Method(ifru, IFRUOptions),
-    'sisa': Method(sisa, SISAOptions, moves=False),
+    'sisa': Method(sisa, SISAOptions, 'E', moves=False),
     'receraser': Method(receraser, RecEraserOptions, moves=False),
     'heldout_match': Method(heldout_match, HeldoutMatchOptions),
 }

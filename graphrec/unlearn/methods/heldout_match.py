@@ -8,7 +8,6 @@ from torch import Tensor
 from graphrec.errors import GraphError
 from graphrec.graphs.operators import Sparse
 from graphrec.graphs.schema import num_items, train_edges
-from graphrec.unlearn.heldout_auc import matched_weights
 from graphrec.unlearn.objectives import retained_loss
 from graphrec.unlearn.repair import RepairOptions, repair
 from graphrec.unlearn.standardised import user_scores
@@ -45,8 +44,9 @@ def heldout_match(task: Task, options: HeldoutMatchOptions) -> Outcome:
     r"""Asks of forgotten pairs the scores that held-out positives have: to a model that never
     saw them they are such pairs. With :math:`z_{ui}` the score standardised over the user's
     unobserved items (no gradient through the standard deviation) and :math:`\tau_{ui}` the
-    same quantile, among validation positives of equal popularity, as that of
-    :math:`z_{ui}` among the forgotten pairs under the original parameters on the edited graph,
+    same quantile, among validation positives weighted to be alike
+    (:mod:`graphrec.unlearn.propensity`), as that of :math:`z_{ui}` among the forgotten pairs
+    under the original parameters on the edited graph, and never above it,
 
     .. math::
         \mathcal{L} = \alpha \, \mathbb{E}_{(u, i) \in D_f} (z_{ui} - \tau_{ui})^2 + \beta L_r
@@ -112,9 +112,8 @@ def match_targets(task: Task, teacher: Teacher) -> Tensor:
     both = torch.cat([task.served, reference], dim=1)
     z = user_scores(teacher.ranker(), task.data, both).z
     size = task.served.size(1)
-    degree = torch.bincount(train_edges(task.data)[1], minlength=num_items(task.data))
-    weight = matched_weights(degree[task.served[1]], degree[reference[1]])
-    return matched_quantiles(z[:size], z[size:], weight)
+    target = matched_quantiles(z[:size], z[size:], task.monitor.weight)
+    return torch.minimum(target, z[:size])  # Forgetting never raises a pair.
 
 
 def matched_quantiles(z: Tensor, reference: Tensor, weight: Tensor) -> Tensor:

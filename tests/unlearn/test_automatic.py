@@ -1,0 +1,98 @@
+from types import SimpleNamespace
+
+import pytest
+
+import graphrec
+from graphrec import unlearn
+from graphrec.unlearn.automatic import TABLE, AutoOptions, attempts, auto_options, request_kind
+from graphrec.unlearn.methods import method_options
+from graphrec.unlearn.report import ForgetReport
+
+
+@pytest.fixture(scope='module')
+def data():
+    return graphrec.datasets.planted(40, 30, num_interactions=300, num_communities=2, seed=0)
+
+
+def pairs(data):
+    return data['user', 'interacts', 'item'].edge_index[:, :3].t().tolist()
+
+
+def test_kinds_of_requests(data):
+    interactions = unlearn.RemoveInteractions(pairs(data))
+    for edit, kind in (
+        (interactions, 'interactions'),
+        (unlearn.RemoveUsers([1]), 'nodes'),
+        (unlearn.RemoveItems([1]), 'nodes'),
+        (unlearn.RemoveModality('visual', items=[1]), 'features'),
+        (interactions | unlearn.RemoveUsers([39]), 'interactions'),
+        (unlearn.RemoveUsers([1]) | unlearn.RemoveModality('text'), 'nodes'),
+    ):
+        assert request_kind(edit.apply(data)) == kind
+
+
+def test_the_table_names_methods_and_options_that_exist():
+    for plan in TABLE.values():
+        for method, options in plan:
+            method_options(method, options)
+
+
+def runner(*found):
+    """Runs that end with these statuses and areas, and what was asked of them."""
+    asked, left = [], list(found)
+
+    def run(method, options):
+        status, auc = left.pop(0)
+        asked.append(method)
+        report = ForgetReport('digest', method, 'A', status=status, steps=5)
+        report.seconds = {'repair': 1.0, 'evaluation': 0.5, 'rebuild': 0.25}
+        report.metrics = {'forget_auc': {'before': 0.9, 'after': auc}}
+        return SimpleNamespace(report=report)
+
+    return run, asked
+
+
+@pytest.fixture(scope='module')
+def edited(data):
+    return unlearn.RemoveInteractions(pairs(data)).apply(data)
+
+
+def test_it_stops_at_the_first_that_passes(edited):
+    run, asked = runner(('passed', 0.5))
+    result = attempts(run, edited, AutoOptions())
+    assert asked == ['heldout_match']
+    assert result.report.attempts == []
+    assert result.report.seconds['repair'] == 1
+
+
+def test_the_best_attempt_is_kept_and_all_are_counted(edited):
+    run, asked = runner(('under_forgotten', 0.7), ('under_forgotten', 0.6))
+    result = attempts(run, edited, AutoOptions())
+    assert len(asked) == 2
+    report = result.report
+    assert report.metrics['forget_auc']['after'] == 0.6
+    assert report.seconds == {'repair': 2.0, 'evaluation': 1.0, 'rebuild': 0.5}
+    assert report.steps == 10
+    assert [attempt['status'] for attempt in report.attempts] == ['under_forgotten']
+    assert any('retrain' in note for note in report.notes)
+
+
+def test_a_loss_of_utility_is_worse_than_too_little(edited):
+    run, _ = runner(('under_forgotten', 0.8), ('utility_loss', 0.5))
+    assert attempts(run, edited, AutoOptions()).report.status == 'under_forgotten'
+
+
+def test_retraining_comes_last_and_only_if_allowed(edited):
+    run, asked = runner(('failed', 0.5), ('utility_loss', 0.5), ('passed', 0.5))
+    result = attempts(run, edited, AutoOptions(retrain=True))
+    assert asked[-1] == 'gold'
+    assert result.report.method == 'gold'
+
+
+def test_options():
+    assert auto_options(None) == AutoOptions()
+    assert auto_options({'retrain': True}).retrain
+    with pytest.raises(graphrec.GraphError, match='no option'):
+        auto_options({'steps': 3})
+    with pytest.raises(graphrec.GraphError, match='must be'):
+        auto_options(3)
