@@ -84,7 +84,8 @@ def fit(
         weight_decay: Weight decay of the default optimiser; models have their own
             regularisation in the loss.
         seed: Seed of sampling and of whatever the model redraws each epoch.
-        metric: Validation metric as ``name@k``; higher is better.
+        metric: Validation metric as ``name@k``; higher is better. ``search_name@k`` is one of
+            the validation searches, for models with queries.
         eval_every: Epochs between evaluations.
         patience: Evaluations without improvement; :obj:`None` never stops early.
         optimizer: Function from the parameters to a torch optimiser, with its own

@@ -1,6 +1,7 @@
 """Complete recommenders, one file each."""
 
 from graphrec.models.bm3 import BM3
+from graphrec.models.bm25 import BM25
 from graphrec.models.buir import BUIR
 from graphrec.models.contrastive_lightgcn import ContrastiveLightGCN
 from graphrec.models.directau import DirectAU
@@ -27,6 +28,7 @@ from graphrec.models.xsimgcl import XSimGCL
 
 __all__ = [
     'BM3',
+    'BM25',
     'BUIR',
     'EASE',
     'FREEDOM',
