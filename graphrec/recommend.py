@@ -33,7 +33,9 @@ def recommend(
     block_size: int | None = None,
 ) -> pd.DataFrame:
     r"""The :obj:`k` best items of every user, as rows ``user``, ``item``, ``score``,
-    ``rank`` (from 1) in original ids. Equal scores are ranked by node number.
+    ``rank`` (from 1) in original ids. Equal scores are ranked by node number. A model that
+    imagines what a user looks for (:attr:`Recommender.has_demand`) adds ``reason``, the
+    words nearest to that, for users in the graph.
 
     People who are not in the graph are served by their items, without retraining::
 
@@ -61,7 +63,7 @@ def recommend(
         UnknownIdError: If an id is not in the graph.
     """
     check_graph(model, data)
-    candidates = _candidates(data, items, exclude)
+    candidates = candidate_items(data, items, exclude)
     k = check_k(k, num_items(data) if candidates is None else candidates.numel())
     device = train_edges(data).device
     if history is not None:
@@ -88,19 +90,25 @@ def recommend(
     )
     item, score = best.items.cpu().numpy(), best.scores.cpu().numpy()
     row, place = (item >= 0).nonzero()
-    return pd.DataFrame(
+    found = item[row, place]
+    top = pd.DataFrame(
         {
             'user': names[row],
-            'item': node_ids(data, ITEM)[item[row, place]],
+            'item': node_ids(data, ITEM)[found],
             'score': score[row, place],
             'rank': place + 1,
         }
     )
+    if history is None and model.has_demand:
+        words = model.demand_words(index[torch.from_numpy(row)], torch.from_numpy(found).to(device))
+        top['reason'] = [', '.join(each) for each in words]
+    return top
 
 
-def _candidates(
+def candidate_items(
     data: HeteroData, items: Iterable[Any] | None, exclude: Iterable[Any]
 ) -> Tensor | None:
+    """Numbers of the items to choose among, ascending; None for all."""
     unwanted = _numbers(data, exclude)
     if items is None and not unwanted.size:
         return None
