@@ -172,22 +172,35 @@ def resplit_events(data: HeteroData, only_train: bool = False) -> None:
         only_train: Whether events that are held out already stay where they are, and
             training events without an interaction stay in training.
     """
-    parts = event_labels(data)
-    if not parts:
+    events, old, attributes = pooled_events(data)
+    if not len(old):
         return
-    pairs = [event_types(label) for label in parts]
-    for searches, finds in pairs:
-        _check_twins(data, searches, finds)
-    searches_index = torch.cat([data[s].edge_index for s, _ in pairs], dim=1).cpu().numpy()
-    finds_index = torch.cat([data[f].edge_index for _, f in pairs], dim=1).cpu().numpy()
-    user, query, item = searches_index[0], searches_index[1], finds_index[1]
-    old = np.repeat(np.array(parts, dtype=object), [data[s].edge_index.size(1) for s, _ in pairs])
-    new = pair_labels(data, user, item)
+    new = pair_labels(data, events.user.numpy(), events.item.numpy())
     if only_train:
         new = np.where((old == 'train') & (new != NO_SPLIT), new, old)
-    shared = set.intersection(*(set(data[s].keys()) for s, _ in pairs)) - {'edge_index'}
-    attributes = {key: torch.cat([data[s][key] for s, _ in pairs]) for key in sorted(shared)}
-    add_events(data, user, query, item, new, attributes)
+    relabel_events(data, events, new, attributes)
+
+
+def pooled_events(data: HeteroData) -> tuple[Events, np.ndarray, dict[str, Tensor]]:
+    """The events of all splits on the CPU, the split of each (object array), and the further
+    attributes that all of them have."""
+    parts = event_labels(data)
+    found = [search_events(data, label) for label in parts] or [search_events(data)]
+    user, query, item = (torch.cat([part[end] for part in found]).cpu() for end in range(3))
+    labels = np.repeat(np.array(parts, dtype=object), [p.user.numel() for p in found[: len(parts)]])
+    stores = [data[event_types(label)[0]] for label in parts]
+    shared = set.intersection(*(set(store.keys()) for store in stores)) if stores else set()
+    shared -= {'edge_index'}
+    attributes = {key: torch.cat([store[key] for store in stores]) for key in sorted(shared)}
+    return Events(user, query, item, attributes.get('time')), labels, attributes
+
+
+def relabel_events(
+    data: HeteroData, events: Events, labels: np.ndarray, attributes: dict[str, Tensor]
+) -> None:
+    """Puts pooled events in place into the splits that :obj:`labels` name."""
+    user, query, item = (end.numpy() for end in events[:3])
+    add_events(data, user, query, item, labels, attributes)
 
 
 def _check_twins(data: HeteroData, searches: EdgeType, finds: EdgeType) -> None:
