@@ -47,6 +47,7 @@ MODELS: dict[str, type[Recommender]] = {
     'lattice': models.LATTICE,
     'mgcn': models.MGCN,
     'lgmrec': models.LGMRec,
+    'bm25': models.BM25,
 }
 
 
