@@ -23,6 +23,7 @@ from graphrec.models.selfcf import SelfCF
 from graphrec.models.semantic_item_graph import SemanticItemGraph
 from graphrec.models.sgl import SGL
 from graphrec.models.simgcl import SimGCL
+from graphrec.models.uditsr import UDITSR
 from graphrec.models.vbpr import VBPR
 from graphrec.models.xsimgcl import XSimGCL
 
@@ -38,6 +39,7 @@ __all__ = [
     'MMHCL',
     'NCL',
     'SGL',
+    'UDITSR',
     'VBPR',
     'ContrastiveLightGCN',
     'DirectAU',

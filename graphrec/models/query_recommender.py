@@ -1,0 +1,144 @@
+"""What models of users, items and the words of queries have in common."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch_geometric.data import HeteroData
+from typing_extensions import Self
+
+from graphrec.graphs.event_pairs import EventPairs, TrainingEvents, training_events
+from graphrec.graphs.schema import QUERY, train_edges
+from graphrec.graphs.search_sampling import SearchSampler
+from graphrec.graphs.words import Encoded, QueryWords, WordLists, carry_rows, query_words
+from graphrec.models.query_config import QueryConfig
+from graphrec.models.recommender import Recommender
+
+
+class QueryRecommender(Recommender):
+    r"""Base class of recommenders that read search events: embeddings of users, items and
+    words, and batches of both kinds of events. A query is the sum of its words' embeddings.
+
+    The vocabulary is derived from the training events. Where an edit changes it, words that
+    stay keep their embeddings, and new ones are drawn.
+
+    Args:
+        data: The graph; training events only.
+        config: An instance of a :class:`~graphrec.models.query_config.QueryConfig`.
+
+    Attributes:
+        words: The vocabulary and the word lists.
+        events: The training events.
+    """
+
+    config_class: ClassVar[type] = QueryConfig
+    config: Any
+    words: QueryWords
+    events: TrainingEvents
+
+    def __init__(self, data: HeteroData, config: Any) -> None:
+        super().__init__(data, config)
+        device = train_edges(data).device
+
+        def table(rows: int) -> torch.nn.Parameter:
+            return torch.nn.Parameter(torch.empty(rows, config.dim, device=device))
+
+        self.user_embedding = table(self.num_users)
+        self.item_embedding = table(self.num_items)
+        self.word_embedding = table(0)
+        self.words = QueryWords((), *[WordLists.of([])] * 3, 0, config.query_length)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws all parameters anew, from the config's seed unless given a generator: Xavier's
+        uniform draw, and 0 for biases."""
+        if generator is None:
+            generator = torch.Generator().manual_seed(self.config.seed)
+        # Drawn on the CPU, so that every device starts from the same numbers.
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.copy_(_draw(parameter, generator))
+
+    def refresh(self, data: HeteroData) -> None:
+        super().refresh(data)
+        config, device = self.config, train_edges(data).device
+        words = self.derive_words(data if config.searches else _without_searches(data))
+        kept = carry_rows(self.words.words, words.words).to(device)
+        if words.words != self.words.words:
+            old = self.word_embedding.detach()
+            drawn = _draw(
+                old.new_empty(len(words.words), config.dim),
+                torch.Generator().manual_seed(config.seed),
+            )
+            drawn = drawn.to(old)
+            drawn[kept >= 0] = old[kept[kept >= 0]]
+            self.word_embedding = torch.nn.Parameter(drawn)
+        self.words = words
+        self.query_lists = self.full_lists(words.query, config.query_length).to(device)
+        self.events = training_events(
+            data, searches=config.searches, recommendations=config.recommendations
+        )
+
+    def derive_words(self, data: HeteroData) -> QueryWords:
+        """The vocabulary and the word lists of a graph."""
+        config = self.config
+        return query_words(
+            data,
+            max_words=config.max_words,
+            min_count=config.min_count,
+            query_length=config.query_length,
+        )
+
+    def full_lists(self, lists: WordLists, length: int) -> WordLists:
+        """Word lists as the model reads them, here as they are."""
+        return lists
+
+    def make_sampler(self, data: HeteroData, batch_size: int) -> SearchSampler:
+        """Every training event of both kinds once an epoch, with one uniform negative."""
+        return SearchSampler(data, self.events, batch_size)
+
+    def encode_queries(self, texts: Sequence[str]) -> Encoded:
+        return self.words.encode(texts)
+
+    def embed_queries(self, lists: WordLists) -> Tensor:
+        r"""The sums :math:`(n, d)` of the embeddings of the words in each list."""
+        if not self.word_embedding.size(0):
+            return self.word_embedding.new_zeros(len(lists), self.config.dim)
+        return F.embedding_bag(
+            lists.word, self.word_embedding, lists.ptr, mode='sum', include_last_offset=True
+        )
+
+    def embed_batch_queries(self, query: Tensor, is_search: Tensor) -> Tensor:
+        r"""The real queries of a batch :math:`(B, d)`, 0 where there is none; the numbers of
+        queries are read for searches alone."""
+        q = self.embed_queries(self.query_lists.select(query[is_search]))
+        row = is_search.nonzero().squeeze(1)
+        return q.new_zeros(query.numel(), q.size(1)).index_copy(0, row, q)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        device = self.user_embedding.device
+        for name, value in vars(self).items():
+            if isinstance(value, (WordLists, EventPairs)):
+                setattr(self, name, value.to(device))
+            elif isinstance(value, TrainingEvents):
+                setattr(self, name, TrainingEvents(*(each.to(device) for each in value)))
+        return self
+
+
+def _without_searches(data: HeteroData) -> HeteroData:
+    out = copy.copy(data)
+    for edge_type in data.edge_types:
+        if QUERY in (edge_type[0], edge_type[2]):
+            del out[edge_type]
+    del out[QUERY]
+    return out
+
+
+def _draw(like: Tensor, generator: torch.Generator) -> Tensor:
+    draw = torch.zeros(like.shape)
+    if like.dim() > 1 and like.numel():
+        torch.nn.init.xavier_uniform_(draw, generator=generator)
+    return draw
