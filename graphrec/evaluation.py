@@ -13,6 +13,7 @@ from graphrec.evaluation_result import Evaluation, sampled_prefix
 from graphrec.graphs.schema import USER, node_ids, num_items, train_edges
 from graphrec.heldout import HeldOut, collect_heldout
 from graphrec.metrics import (
+    AUC,
     BEYOND,
     IDEALS,
     RELEVANCE,
@@ -61,7 +62,8 @@ def evaluate(
         split: ``'test'``, ``'valid'`` or another held-out split.
         k: Length of the lists, or several.
         metrics: Out of ``'recall'``, ``'precision'``, ``'ndcg'``, ``'hit'``, ``'mrr'``,
-            ``'map'``, ``'coverage'``, ``'novelty'``.
+            ``'map'``, ``'coverage'``, ``'novelty'``; sampled also ``'auc'``, the share of
+            sampled items behind the held-out one, which has no k.
         mask: Splits whose items cannot be recommended to their user any more:
             ``('train',)`` by default, nothing in a search; ``('train', 'valid')`` is usual
             too at test.
@@ -73,7 +75,8 @@ def evaluate(
         require_training: Leaves out users who have no training items; by default they
             are ranked and counted in ``notes``.
         groups: ``True`` or ``'activity'`` for quantiles of the number of training items;
-            the name of a user column of the graph; or a dict from user id to group.
+            ``'searches'`` for users with and without training searches; the name of a user
+            column of the graph; or a dict from user id to group.
         num_groups: Number of activity quantiles.
         num_negatives: Ranks every held-out item against so many sampled items instead of
             the catalogue: drawn once a user, from the items in neither ``split`` nor
@@ -137,7 +140,9 @@ def evaluate(
     if ideal == 'retrieved':
         how += ', ndcg over retrieved hits only'
 
-    order = [f'{sampled_prefix(num_negatives)}{name}@{n}' for name in names for n in ks]
+    prefix = sampled_prefix(num_negatives)
+    order = [f'{prefix}{name}@{n}' for name in names if name != AUC for n in ks]
+    order += [prefix + AUC] if AUC in names else []
     columns = {name: values[name].numpy() for name in order if name in values}
     overall |= {name: float(column.mean()) for name, column in columns.items()}
     ids = node_ids(data, USER)[case.users.numpy()]
@@ -162,6 +167,8 @@ def _check_choices(
     names: list[str], ideal: str, split: str, masks: list[str], num_negatives: int | None
 ) -> None:
     for name in names:
+        if name == AUC and num_negatives is not None:
+            continue
         if name not in RELEVANCE + BEYOND:
             raise GraphError(f'unknown metric {name!r}; choose among {RELEVANCE + BEYOND}')
         if num_negatives is not None and name in BEYOND:
@@ -245,11 +252,14 @@ def _sampled(
         model.ranker(), case.users.to(device), case.truth, candidates[negatives], block_size or 256
     )
     hits = ranks.unsqueeze(1) == torch.arange(max(ks))
-    one = torch.ones_like(ranks)
+    relevance = [name for name in names if name != AUC]
+    values = relevance_metrics(hits, torch.ones_like(ranks), ks, relevance)
+    if AUC in names:
+        values[AUC] = 1 - ranks.double() / num_negatives
     count = _num_truth(case)
     return {
         sampled_prefix(num_negatives) + name: torch.zeros(case.users.numel(), dtype=torch.float64)
         .index_add_(0, case.truth[0], value.double())
         .div_(count)
-        for name, value in relevance_metrics(hits, one, ks, names).items()
+        for name, value in values.items()
     }

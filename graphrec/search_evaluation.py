@@ -24,13 +24,12 @@ from graphrec.graphs.schema import (
 )
 from graphrec.graphs.search import Events, event_labels, query_texts, search_events
 from graphrec.graphs.words import WordLists
-from graphrec.metrics import RELEVANCE, relevance_metrics
+from graphrec.metrics import AUC, RELEVANCE, relevance_metrics
 from graphrec.models.recommender import Recommender
 from graphrec.ranking import check_graph, check_k, check_scores, hide_pairs, masked_pairs
 from graphrec.sampled import draw_unseen
 from graphrec.user_groups import means_by_group
 
-AUC = 'auc'
 _BLOCK = 256
 
 

@@ -139,6 +139,26 @@ def test_deleting_a_users_events_equals_building_without_them(events, gone):
         assert getattr(after, name).tolist() == getattr(built, name).tolist()
 
 
+@given(events=triples, gone=st.integers(0, 5))
+@settings(max_examples=40, deadline=None)
+def test_deleting_a_query_equals_building_without_it(events, gone):
+    wordless = (1, 4, 0, 'train')
+    edited = searched([*events, wordless])
+    for split in event_labels(edited):
+        keep = search_events(edited, split).query != gone
+        for edge_type in event_types(split):
+            edited[edge_type].edge_index = edited[edge_type].edge_index[:, keep]
+    edited['query'].text[gone] = None
+    texts = [text if number != gone else '' for number, text in enumerate(TEXTS)]
+    never = searched([*(event for event in events if event[1] != gone), wordless], texts)
+    after, built = query_words(edited), query_words(never)
+    assert after.words == built.words
+    assert after.num_unseen == built.num_unseen
+    for name in ('query', 'user', 'item'):
+        assert getattr(after, name).tolist() == getattr(built, name).tolist()
+    assert after.query.tolist()[gone] == []
+
+
 @given(events=triples)
 @settings(max_examples=60, deadline=None)
 def test_top_words_agree_with_a_counter(events):
