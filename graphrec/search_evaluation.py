@@ -152,7 +152,8 @@ def _chosen_events(data: HeteroData, split: str, users: Iterable[Any] | None) ->
         kept = torch.isin(events.user.cpu(), torch.from_numpy(index_of(data, USER, users)))
     if not kept.any():
         raise GraphError(f"no search is left to evaluate on 'split' {split!r}")
-    return Events(*(part.cpu()[kept] for part in events[:3]), time=None)
+    user, query, item, _ = events
+    return Events(user.cpu()[kept], query.cpu()[kept], item.cpu()[kept], None)
 
 
 def _encoded(model: Recommender, data: HeteroData, events: Events) -> tuple[WordLists, int]:

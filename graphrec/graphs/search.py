@@ -186,7 +186,9 @@ def pooled_events(data: HeteroData) -> tuple[Events, np.ndarray, dict[str, Tenso
     attributes that all of them have."""
     parts = event_labels(data)
     found = [search_events(data, label) for label in parts] or [search_events(data)]
-    user, query, item = (torch.cat([part[end] for part in found]).cpu() for end in range(3))
+    user = torch.cat([part.user for part in found]).cpu()
+    query = torch.cat([part.query for part in found]).cpu()
+    item = torch.cat([part.item for part in found]).cpu()
     labels = np.repeat(np.array(parts, dtype=object), [p.user.numel() for p in found[: len(parts)]])
     stores = [data[event_types(label)[0]] for label in parts]
     shared = set.intersection(*(set(store.keys()) for store in stores)) if stores else set()
