@@ -115,6 +115,24 @@ CARDS: dict[str, Card] = {
         'Robertson and Zaragoza, doi:10.1561/1500000019',
         'search by the words of item texts, no training',
     ),
+    'unionlightgcn': Card(
+        _PAIRS, 2020, 'He et al., SIGIR, arXiv:2002.02126', 'LightGCN on searches as interactions'
+    ),
+    'querybilinear': Card(
+        ('user-item', 'words'), None, '', 'BPR on vectors, moved by the words of a query'
+    ),
+    'hypersar': Card(
+        ('hypergraph', 'words'),
+        2022,
+        'Thonet et al., ECIR',
+        'hyperedges of user, query words and item (reconstructed)',
+    ),
+    'uditsr': Card(
+        ('user-item', 'words'),
+        2024,
+        'KDD, arXiv:2407.00912',
+        'search and recommendation by translation along intents',
+    ),
 }
 
 

@@ -48,6 +48,10 @@ MODELS: dict[str, type[Recommender]] = {
     'mgcn': models.MGCN,
     'lgmrec': models.LGMRec,
     'bm25': models.BM25,
+    'unionlightgcn': models.UnionLightGCN,
+    'querybilinear': models.QueryBilinear,
+    'hypersar': models.HyperSaR,
+    'uditsr': models.UDITSR,
 }
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import num_items, train_edges
+from graphrec.graphs.schema import INTERACTS, ITEM, USER, num_items, train_edges
 from graphrec.graphs.search import search_events
 from graphrec.graphs.sparse import Sparse, row_pointers
 from graphrec.graphs.words import WordLists
@@ -74,6 +74,18 @@ def training_events(
             f'{found.user.numel()} search events'
         )
     return TrainingEvents(user, item, query)
+
+
+def union_graph(data: HeteroData, events: TrainingEvents) -> HeteroData:
+    """A bare graph whose training edges are the pairs of the interactions and of the events
+    together."""
+    known = torch.cat([train_edges(data), torch.stack([events.user, events.item])], dim=1)
+    key = _sorted_unique(known, num_items(data))
+    out = HeteroData()
+    for node_type in (USER, ITEM):
+        out[node_type].num_nodes = data[node_type].num_nodes
+    out[INTERACTS].edge_index = torch.stack([key // num_items(data), key % num_items(data)])
+    return out
 
 
 @dataclass(eq=False)

@@ -8,9 +8,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.event_pairs import TrainingEvents
+from graphrec.graphs.event_pairs import TrainingEvents, union_graph
 from graphrec.graphs.sampling import BPRSampler
-from graphrec.graphs.schema import INTERACTS, ITEM, USER, num_items, num_users, train_edges
 
 
 class SearchBatch(NamedTuple):
@@ -43,12 +42,7 @@ class SearchSampler:
         if batch_size < 1:
             raise GraphError(f"'batch_size' must be at least 1 (got {batch_size})")
         self.batch_size = batch_size
-        known = torch.cat([train_edges(data), torch.stack([events.user, events.item])], dim=1)
-        key = (known[0] * num_items(data) + known[1]).unique()
-        union = HeteroData()
-        union[USER].num_nodes, union[ITEM].num_nodes = num_users(data), num_items(data)
-        union[INTERACTS].edge_index = torch.stack([key // num_items(data), key % num_items(data)])
-        self._negatives = BPRSampler(union, batch_size)
+        self._negatives = BPRSampler(union_graph(data, events), batch_size)
         kept = ~self._negatives.saturated[events.user]
         self.events = TrainingEvents(*(each[kept] for each in events))
 

@@ -7,6 +7,7 @@ from graphrec.models.contrastive_lightgcn import ContrastiveLightGCN
 from graphrec.models.directau import DirectAU
 from graphrec.models.ease import EASE
 from graphrec.models.freedom import FREEDOM
+from graphrec.models.hypersar import HyperSaR
 from graphrec.models.item_knn import ItemKNN
 from graphrec.models.lattice import LATTICE
 from graphrec.models.lgmrec import LGMRec
@@ -18,12 +19,14 @@ from graphrec.models.mgcn import MGCN
 from graphrec.models.mmhcl import MMHCL
 from graphrec.models.ncl import NCL
 from graphrec.models.popularity import Popularity
+from graphrec.models.query_bilinear import QueryBilinear
 from graphrec.models.recommender import Recommender
 from graphrec.models.selfcf import SelfCF
 from graphrec.models.semantic_item_graph import SemanticItemGraph
 from graphrec.models.sgl import SGL
 from graphrec.models.simgcl import SimGCL
 from graphrec.models.uditsr import UDITSR
+from graphrec.models.union_lightgcn import UnionLightGCN
 from graphrec.models.vbpr import VBPR
 from graphrec.models.xsimgcl import XSimGCL
 
@@ -43,15 +46,18 @@ __all__ = [
     'VBPR',
     'ContrastiveLightGCN',
     'DirectAU',
+    'HyperSaR',
     'ItemKNN',
     'LGMRec',
     'LIRDRec',
     'LightGCL',
     'LightGCN',
     'Popularity',
+    'QueryBilinear',
     'Recommender',
     'SelfCF',
     'SemanticItemGraph',
     'SimGCL',
+    'UnionLightGCN',
     'XSimGCL',
 ]

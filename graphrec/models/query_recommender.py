@@ -11,11 +11,13 @@ from torch_geometric.data import HeteroData
 from typing_extensions import Self
 
 from graphrec.graphs.event_pairs import EventPairs, TrainingEvents, training_events
+from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.schema import QUERY, train_edges
-from graphrec.graphs.search_sampling import SearchSampler
+from graphrec.graphs.search_sampling import SearchBatch, SearchSampler
 from graphrec.graphs.words import Encoded, QueryWords, WordLists, carry_rows, query_words
+from graphrec.models.pairwise import pairwise_loss
 from graphrec.models.query_config import QueryConfig
-from graphrec.models.recommender import Recommender
+from graphrec.models.recommender import QueryRanker, Recommender
 
 
 class QueryRecommender(Recommender):
@@ -104,16 +106,16 @@ class QueryRecommender(Recommender):
 
     def embed_queries(self, lists: WordLists) -> Tensor:
         r"""The sums :math:`(n, d)` of the embeddings of the words in each list."""
-        if not self.word_embedding.size(0):
-            return self.word_embedding.new_zeros(len(lists), self.config.dim)
-        return F.embedding_bag(
-            lists.word, self.word_embedding, lists.ptr, mode='sum', include_last_offset=True
-        )
+        return sum_words(lists, self.word_embedding)
 
-    def embed_batch_queries(self, query: Tensor, is_search: Tensor) -> Tensor:
+    def embed_batch_queries(
+        self, query: Tensor, is_search: Tensor, word: Tensor | None = None
+    ) -> Tensor:
         r"""The real queries of a batch :math:`(B, d)`, 0 where there is none; the numbers of
-        queries are read for searches alone."""
-        q = self.embed_queries(self.query_lists.select(query[is_search]))
+        queries are read for searches alone. Vectors of words :math:`(W, d)` other than their
+        embeddings may be given."""
+        lists = self.query_lists.select(query[is_search])
+        q = sum_words(lists, self.word_embedding if word is None else word)
         row = is_search.nonzero().squeeze(1)
         return q.new_zeros(query.numel(), q.size(1)).index_copy(0, row, q)
 
@@ -126,6 +128,47 @@ class QueryRecommender(Recommender):
             elif isinstance(value, TrainingEvents):
                 setattr(self, name, TrainingEvents(*(each.to(device) for each in value)))
         return self
+
+
+def sum_words(lists: WordLists, word: Tensor) -> Tensor:
+    r"""The sums :math:`(n, d)` of the vectors :math:`(W, d)` of the words in each list."""
+    if not word.size(0):
+        return word.new_zeros(len(lists), word.size(1))
+    return F.embedding_bag(lists.word, word, lists.ptr, mode='sum', include_last_offset=True)
+
+
+def demand_loss(user: Tensor, item: Tensor, q: Tensor, batch: SearchBatch, reg: float) -> Tensor:
+    r"""BPR with squared norms where a query moves the user,
+    :math:`s = (\mathbf{z}_u + \mathbf{q})^{\top} \mathbf{z}_i`: the loss of
+    :func:`graphrec.models.pairwise.pairwise_loss` on moved users.
+
+    Args:
+        user, item: Vectors :math:`(U, d)` and :math:`(I, d)`.
+        q: What the query of each event adds :math:`(B, d)`.
+        batch: The events.
+        reg: Weight of the squared norms.
+    """
+    demand = user.index_select(0, batch.user) + q
+    rows = torch.cat([demand, item.index_select(0, torch.cat([batch.pos, batch.neg]))])
+    return pairwise_loss(rows, rows, BPRBatch(batch.user, batch.pos, batch.neg), reg)
+
+
+def rank_demands(model: Recommender, embed: Callable[[WordLists], Tensor]) -> QueryRanker:
+    """A query ranker for scores that are products of items with users moved by a query, whose
+    words :obj:`embed` turns into vectors; someone unknown is the mean of all users."""
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        z = model.forward()
+    model.train(training)
+    everyone = torch.cat([z['user'], z['user'].mean(0, keepdim=True)])  # Row -1: the mean.
+    item_t = z['item'].t()
+
+    @torch.no_grad()
+    def rank(user: Tensor, lists: WordLists) -> Tensor:
+        return (everyone[user] + embed(lists)) @ item_t
+
+    return rank
 
 
 def _without_searches(data: HeteroData) -> HeteroData:

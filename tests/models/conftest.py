@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch_geometric.data import HeteroData
 
+from graphrec.datasets import planted
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.search_sampling import SearchBatch
 
@@ -48,6 +49,23 @@ def searching():
         return data
 
     return make
+
+
+@pytest.fixture(scope='session')
+def planted_searches():
+    """Planted demands, easy enough to be learnt in seconds."""
+    return planted(
+        num_users=100,
+        num_items=120,
+        num_interactions=1800,
+        num_communities=4,
+        num_queries=12,
+        num_intents=4,
+        popularity_skew=0.3,
+        community_strength=0.95,
+        modalities={},
+        seed=0,
+    )
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from torch_geometric.data import HeteroData
 
 import graphrec
 from graphrec.errors import GraphError
-from graphrec.graphs.search import search_events
 from graphrec.graphs.words import WordLists
 from graphrec.models import UDITSR, Popularity
 
@@ -383,18 +382,10 @@ def test_bad_settings_are_named(searching, config, message):
         UDITSR.from_graph(searching(), **config)
 
 
-def test_training_beats_popularity_in_both_tasks():
-    data = graphrec.datasets.planted(
-        num_users=80, num_items=60, num_interactions=1600, num_queries=12, num_intents=4, seed=0
-    )
+def test_training_beats_popularity_in_both_tasks(planted_searches):
+    data = planted_searches
     model = UDITSR.from_graph(data, dim=16, recommendations='all')
-    graphrec.fit(model, data, epochs=25, batch_size=256, lr=5e-3, progress=False, patience=None)
-    popular = Popularity.from_graph(data)
-    floor = graphrec.evaluate(popular, data, k=10)['ndcg@10']
-    assert graphrec.evaluate(model, data, k=10)['ndcg@10'] > 1.2 * floor
-    found = graphrec.evaluate(model, data, k=10, task='search')['ndcg@10']
-    events = search_events(data, 'test')
-    count = torch.bincount(data['user', 'interacts', 'item'].edge_index[1], minlength=60)
-    rank = (count.unsqueeze(0) > count[events.item].unsqueeze(1)).sum(1)
-    gain = torch.where(rank < 10, 1 / torch.log2(rank + 2.0), 0.0).mean()
-    assert found > 1.2 * float(gain)
+    graphrec.fit(model, data, epochs=12, batch_size=256, lr=1e-2, progress=False, eval_every=12)
+    floor = graphrec.evaluate(Popularity.from_graph(data), data, k=10)['ndcg@10']
+    assert graphrec.evaluate(model, data, k=10)['ndcg@10'] > 1.5 * floor
+    assert graphrec.evaluate(model, data, k=10, task='search')['ndcg@10'] > 1.5 * floor
