@@ -16,8 +16,9 @@ from graphrec.graphs.search import query_texts, search_events
 from graphrec.graphs.words import Encoded, WordLists, encode_texts, tokenize
 from graphrec.models.recommender import QueryRanker, Ranker, Recommender
 
-#: Item columns that are texts; others (numbers of products, addresses) say nothing.
-TEXT_COLUMNS = ('title', 'name', 'brand', 'category', 'categories', 'genres', 'tags', 'description')
+#: Item columns that are texts; others (numbers of products, addresses) say nothing. Tags are
+#: left out: where tags are read as queries, they would give held-out searches away.
+TEXT_COLUMNS = ('title', 'name', 'brand', 'category', 'categories', 'genres', 'description')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,8 @@ class BM25Config:
         k1: How much a word gains by coming again.
         b: How much long texts lose, from 0 to 1.
         columns: Item columns that make the text; by default those of :data:`TEXT_COLUMNS`
-            that the graph has.
+            that the graph has. Name ``tags`` only where they are not the queries
+            themselves (in lastfm-2k-mm they are, those of test searches included).
         with_queries: Whether the queries of training searches that found an item are part
             of its text too.
     """

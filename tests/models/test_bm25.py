@@ -70,6 +70,9 @@ def test_a_recommendation_is_a_search_for_what_the_user_searched(data):
 
 
 def test_columns_are_chosen(data):
+    data['item'].tags = np.array(['sandal'] * 5, dtype=object)
+    assert 'sandal' not in BM25.from_graph(data).numbers  # Tags may be the test's queries.
+    assert 'sandal' in BM25.from_graph(data, columns=('tags',)).numbers
     model = BM25.from_graph(data, columns=('asin',))
     assert model.score([0], query='c3')[0].nonzero().flatten().tolist() == [2]
     with pytest.raises(GraphError, match="'columns' names 'price'"):
