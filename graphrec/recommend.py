@@ -17,6 +17,8 @@ from graphrec.vectors import build_index, check_index, export_vectors
 
 __all__ = ['build_index', 'check_index', 'export_vectors', 'recommend']
 
+_PAIRS_AT_ONCE = 8192
+
 History = Sequence[Any] | Mapping[Any, Sequence[Any]]
 
 
@@ -100,9 +102,18 @@ def recommend(
         }
     )
     if history is None and model.has_demand:
-        words = model.demand_words(index[torch.from_numpy(row)], torch.from_numpy(found).to(device))
-        top['reason'] = [', '.join(each) for each in words]
+        top['reason'] = _reasons(model, index[torch.from_numpy(row)], found)
     return top
+
+
+def _reasons(model: Recommender, user: Tensor, item: np.ndarray) -> list[str]:
+    """What each user looks for in an item, in words; in blocks, for memory's sake."""
+    pairs = zip(
+        user.split(_PAIRS_AT_ONCE),
+        torch.from_numpy(item).to(user.device).split(_PAIRS_AT_ONCE),
+        strict=True,
+    )
+    return [', '.join(words) for block in pairs for words in model.demand_words(*block)]
 
 
 def candidate_items(

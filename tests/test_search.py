@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,10 +126,13 @@ def test_unknown_ids_and_models_without_queries(model, data):
         graphrec.search(popular, data, 'tea', k=1)
 
 
-def test_recommendations_say_what_the_user_looks_for(model, data):
+def test_recommendations_say_what_the_user_looks_for(model, data, monkeypatch):
     top = graphrec.recommend(model, data, users=['bob'], k=2)
     assert top['item'].tolist() == [40, 30]
     assert top['reason'].tolist() == ['1, 3', '1, 2']
+    monkeypatch.setattr(sys.modules['graphrec.recommend'], '_PAIRS_AT_ONCE', 3)
+    everyone = graphrec.recommend(model, data, k=2)
+    assert everyone['reason'].tolist() == ['0, 2', '0, 1', '1, 3', '1, 2']
     popular = graphrec.recommend(graphrec.models.Popularity.from_graph(data), data, k=2)
     assert 'reason' not in popular
 
