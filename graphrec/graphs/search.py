@@ -6,6 +6,8 @@ events are ``('user', 'holdout_test', 'query')`` with ``('query', 'holdout_test'
 'item')``, and likewise for other splits.
 """
 
+import hashlib
+import json
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +30,7 @@ from graphrec.graphs.schema import (
     holdout,
     num_items,
     num_users,
+    training_digest,
 )
 
 NO_SPLIT = 'none'
@@ -118,6 +121,20 @@ def query_texts(data: HeteroData) -> list[str]:
     for query, word in data[QUERY_CONTAINS].edge_index.t().tolist():
         words[query].append(str(names[word]))
     return [' '.join(each) for each in words]
+
+
+def search_digest(data: HeteroData) -> str:
+    """SHA-256 (hex) of the training edges, the training searches in any order and the texts
+    of their queries."""
+    events = search_events(data)
+    asked = events.query.unique().tolist()
+    texts = query_texts(data)
+    digest = hashlib.sha256(training_digest(data).encode())
+    digest.update(json.dumps([(number, texts[number]) for number in asked]).encode())
+    count = int(data[QUERY].num_nodes) if QUERY in data.node_types else 0
+    key = (events.user * count + events.query) * num_items(data) + events.item
+    digest.update(key.cpu().sort().values.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def pair_labels(data: HeteroData, user: np.ndarray, item: np.ndarray) -> np.ndarray:

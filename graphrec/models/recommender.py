@@ -15,6 +15,7 @@ from graphrec.errors import GraphError
 from graphrec.graphs.operators import Operator
 from graphrec.graphs.sampling import BPRSampler
 from graphrec.graphs.schema import ITEM, USER, node_ids, num_items, num_users, training_digest
+from graphrec.graphs.search import search_digest
 from graphrec.graphs.words import Encoded, WordLists
 
 Ranker = Callable[[Tensor], Tensor]
@@ -82,7 +83,14 @@ class Recommender(torch.nn.Module):
         A subclass calls this first: it notes for which ids and training edges the model
         stands, which a saved model is checked against."""
         self.ids = {kind: node_ids(data, kind) for kind in (USER, ITEM)}
-        self.training_digest = training_digest(data)
+        self.training_digest = self.data_digest(data)
+
+    @classmethod
+    def data_digest(cls, data: HeteroData) -> str:
+        """SHA-256 (hex) of what a model of this class is trained on: the training edges, and
+        with queries the training searches and their texts."""
+        searched = cls.query_ranker is not Recommender.query_ranker
+        return search_digest(data) if searched else training_digest(data)
 
     def forward(self) -> dict[str, Tensor]:
         """Final embeddings ``{'user': [U, d], 'item': [I, d]}``."""

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 import graphrec
-from graphrec.graphs.search import search_events, search_history
+from graphrec.graphs.search import search_digest, search_events, search_history
 
 
 def test_histories_are_in_order_of_time():
@@ -37,3 +37,22 @@ def test_twins_that_differ_are_refused():
         search_events(graph)
     with pytest.raises(graphrec.GraphError, match="'split' is 'cold'"):
         search_events(graph, 'cold')
+
+
+def test_the_digest_is_of_training_searches_and_their_texts():
+    sizes = {'num_users': 20, 'num_items': 15, 'num_queries': 8}
+    data = graphrec.datasets.planted(**sizes, seed=0)
+    digest = search_digest(data)
+    other = data.clone()
+    for edge_type in (('user', 'searches', 'query'), ('query', 'finds', 'item')):
+        other[edge_type].edge_index = other[edge_type].edge_index.flip(1)
+    del other['user', 'holdout_test', 'query'], other['query', 'holdout_test', 'item']
+    assert search_digest(other) == digest
+    for edge_type in (('user', 'searches', 'query'), ('query', 'finds', 'item')):
+        other[edge_type].edge_index = other[edge_type].edge_index[:, 1:]
+    assert search_digest(other) != digest
+    other = data.clone()
+    other['query'].text = data['query'].text.copy()
+    other['query'].text[int(search_events(data).query[0])] = 'another'
+    assert search_digest(other) != digest
+    assert len(search_digest(graphrec.datasets.planted(num_users=9, num_items=8))) == 64

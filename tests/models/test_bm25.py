@@ -124,3 +124,7 @@ def test_saved_and_loaded(data, tmp_path):
     graphrec.save(model, tmp_path / 'bm25')
     loaded = graphrec.load_model(tmp_path / 'bm25', data)
     assert torch.equal(loaded.score([0], query='red c3'), model.score([0], query='red c3'))
+    for edge_type in (('user', 'searches', 'query'), ('query', 'finds', 'item')):
+        data[edge_type].edge_index = data[edge_type].edge_index[:, 1:]
+    with pytest.raises(GraphError, match='trained on other edges'):
+        graphrec.load_model(tmp_path / 'bm25', data)
