@@ -129,7 +129,7 @@ def _task_table(
         count = '' if model in UNTRAINED else f' ({len(cell)} seed{"s" * (len(cell) > 1)})'
         lines.append(f'| {label}{count} | {" | ".join(cols)} |')
     sizes = {
-        group: cell[0][1]['groups'][group]['num_users']
+        group: _size(cell[0][1]['groups'][group])
         for cell in rows.values()
         for group in groups
         if cell[0][1]['groups'] and group in cell[0][1]['groups']
@@ -141,6 +141,10 @@ def _task_table(
         '',
         '; '.join(protocol) + '.' + (f' Sizes of groups: {shown}.' if shown else ''),
     ]
+
+
+def _size(group: dict[str, float]) -> float:
+    return group['num_searches'] if 'num_searches' in group else group['num_users']
 
 
 def _group(records: list[dict[str, Any]], group: str) -> str:

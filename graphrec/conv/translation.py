@@ -59,3 +59,35 @@ class TranslationConv(MessagePassing):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(sign={self.sign})'
+
+
+def translation_layers(
+    user: Tensor,
+    item: Tensor,
+    to_user: Operator,
+    to_item: Operator,
+    intents: tuple[OptTensor, OptTensor] = (None, None),
+    num_layers: int = 2,
+    normalise: bool = False,
+) -> tuple[Tensor, Tensor]:
+    r"""The sums :math:`\sum_{l=0}^{L} \mathbf{h}^{(l)} / (l + 1)` of :math:`L`
+    :class:`TranslationConv` layers in both directions, for users and items.
+
+    Args:
+        user, item: :math:`\mathbf{h}^{(0)}`, shapes :math:`(U, F)` and :math:`(I, F)`.
+        to_user, to_item: Row-normalised operators :math:`(U, I)` and :math:`(I, U)`.
+        intents: Mean intents of the events of users :math:`(U, F)` and items :math:`(I, F)`.
+        num_layers: :math:`L`.
+        normalise: Divide by the sum of the weights, :math:`11/6` for two layers.
+    """
+    item_conv, user_conv = TranslationConv(1), TranslationConv(-1)
+    total_user, total_item, weights = user, item, 1.0
+    for layer in range(2, num_layers + 2):
+        user, item = (
+            user_conv(item, to_user, intents[0]),
+            item_conv(user, to_item, intents[1]),
+        )
+        weights += 1 / layer
+        total_user = total_user.add(user, alpha=1 / layer)
+        total_item = total_item.add(item, alpha=1 / layer)
+    return (total_user / weights, total_item / weights) if normalise else (total_user, total_item)

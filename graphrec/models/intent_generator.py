@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from graphrec.graphs.words import WordLists
-from graphrec.models.intent_states import GeneratorTables, PairPlan, PairStates
+from graphrec.models.intent_states import GeneratorTables, PairStates
+from graphrec.models.pair_blocks import PairPlan
 
 
 class IntentGenerator(torch.nn.Module):

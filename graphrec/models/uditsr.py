@@ -9,18 +9,19 @@ from torch.nn import functional as F
 from torch_geometric.data import HeteroData
 from typing_extensions import Self
 
-from graphrec.conv.translation import TranslationConv
+from graphrec.conv.translation import translation_layers
 from graphrec.graphs.event_pairs import EventPairs, Messages
 from graphrec.graphs.search_sampling import SearchBatch
 from graphrec.graphs.words import QueryWords, WordLists, query_words
 from graphrec.models.intent_generator import IntentGenerator
 from graphrec.models.intent_head import IntentHead
-from graphrec.models.intent_states import (
-    BLOCK_SIZE,
-    GeneratorTables,
+from graphrec.models.intent_states import GeneratorTables
+from graphrec.models.pair_blocks import (
+    KEEP_BYTES,
     PairBlock,
     PairPlan,
     make_blocks,
+    over_grid,
 )
 from graphrec.models.query_recommender import QueryRecommender
 from graphrec.models.recommender import QueryRanker, Ranker
@@ -80,7 +81,6 @@ class UDITSR(QueryRecommender):
         self.search_head = IntentHead(config.dim, config.leaky_output)
         self.recommend_head = IntentHead(config.dim, config.leaky_output)
         self.to(self.user_embedding.device)
-        self.to_item, self.to_user = TranslationConv(1), TranslationConv(-1)
         self._pool: list[Tensor] = []
         self._generator: torch.Generator | None = None
         self.refresh(data)
@@ -193,7 +193,7 @@ class UDITSR(QueryRecommender):
                     head.intent_part(intent).add_(users[user[row]]).add_(items[item])
                 )
 
-            return self._over_items(user.numel(), score)
+            return over_grid(user.numel(), self.num_items, items, score)
 
         return rank
 
@@ -210,7 +210,11 @@ class UDITSR(QueryRecommender):
         def rank(user: Tensor, lists: WordLists) -> Tensor:
             q = self.embed_queries(self.full_lists(lists, self.config.query_length))
             base = users[user] + head.intent_part(q)
-            return self._over_items(len(lists), lambda r, i: head.finish(base[r].add_(items[i])))
+
+            def score(row: Tensor, item: Tensor) -> Tensor:
+                return head.finish(base[row].add_(items[item]))
+
+            return over_grid(len(lists), self.num_items, items, score)
 
         return rank
 
@@ -253,26 +257,23 @@ class UDITSR(QueryRecommender):
         return intents
 
     def _propagate(self, messages: Messages, sums: Tensor | None) -> dict[str, Tensor]:
-        user, item = self.user_embedding, self.item_embedding
-        moved_user: Tensor | None = None
-        moved_item: Tensor | None = None
-        if self.config.translation:
-            moved_user, moved_item = self.pairs.mean_queries(messages, self.word_embedding)
+        config = self.config
+        moved: tuple[Tensor | None, Tensor | None] = (None, None)
+        if config.translation:
+            moved = real = self.pairs.mean_queries(messages, self.word_embedding)
             if sums is not None:
-                generated = sums.split([self.num_users, self.num_items])
-                moved_user, moved_item = moved_user + generated[0], moved_item + generated[1]
-        final_user, final_item, weights = user, item, 1.0
-        for layer in range(1, self.config.num_layers + 1):
-            user, item = (
-                self.to_user(item, messages.to_user, moved_user),
-                self.to_item(user, messages.to_item, moved_item),
-            )
-            weights += 1 / (layer + 1)
-            final_user = final_user.add(user, alpha=1 / (layer + 1))
-            final_item = final_item.add(item, alpha=1 / (layer + 1))
-        if self.config.normalise_layers:
-            final_user, final_item = final_user / weights, final_item / weights
-        return {'user': final_user, 'item': final_item}
+                made = sums.split([self.num_users, self.num_items])
+                moved = (real[0] + made[0], real[1] + made[1])
+        user, item = translation_layers(
+            self.user_embedding,
+            self.item_embedding,
+            messages.to_user,
+            messages.to_item,
+            moved,
+            config.num_layers,
+            config.normalise_layers,
+        )
+        return {'user': user, 'item': item}
 
     def _frozen(self) -> tuple[dict[str, Tensor], GeneratorTables | None]:
         training = self.training
@@ -281,15 +282,6 @@ class UDITSR(QueryRecommender):
             found = self.forward(), self._tables()
         self.train(training)
         return found
-
-    @torch.no_grad()
-    def _over_items(self, rows: int, scores: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        """Scores of all items for so many rows, from a function of row and item numbers."""
-        out = self.user_embedding.new_empty(rows * self.num_items)
-        for low in range(0, out.numel(), BLOCK_SIZE):
-            place = torch.arange(low, min(low + BLOCK_SIZE, out.numel()), device=out.device)
-            out[place] = scores(place // self.num_items, place % self.num_items)
-        return out.view(rows, self.num_items)
 
     def _plan(self, summed: list[PairBlock], single: list[PairBlock]) -> PairPlan:
         sizes = (len(self.words.words), self.num_users, self.num_items)
@@ -310,3 +302,20 @@ class UDITSR(QueryRecommender):
             device = self.user_embedding.device
             self._generator = torch.Generator(device).manual_seed(self.config.seed)
         return self._generator
+
+    @classmethod
+    def memory_hint(
+        cls, num_users: int, num_items: int, num_edges: int, config: UDITSRConfig
+    ) -> dict[str, int]:
+        """Bytes that training needs; as many searches as interactions are taken for granted."""
+        dim, words = config.dim, config.max_words * config.searches
+        entries = num_edges * (config.item_length + 2)
+        nodes = num_users + num_items + words
+        return {
+            'parameters': (nodes * dim + (26 + config.user_length) * dim * dim) * 4,
+            'graph': 4 * num_edges * 8 + 4 * entries * 8,
+            'graph_building': 2 * num_edges * 48,
+            'layers': (config.num_layers + 4) * nodes * dim * 4,
+            'hidden_states': min(4 * dim * 4 * num_edges, KEEP_BYTES) * config.generator,
+            'attention': 4 * entries * config.generator,
+        }

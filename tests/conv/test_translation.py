@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from graphrec.conv import TranslationConv
+from graphrec.conv.translation import translation_layers
 from graphrec.errors import GraphError
 from graphrec.graphs.sparse import Sparse
 
@@ -100,6 +101,25 @@ def test_operator_and_edges_agree(num_edges, sign, seed):
     torch.testing.assert_close(conv(x, edges[:, order], intent[order], size=(USERS, ITEMS)), out)
     twice = conv(x, edges.repeat(1, 2), intent.repeat(2, 1), size=(USERS, ITEMS))
     torch.testing.assert_close(twice, out)
+
+
+@pytest.mark.parametrize('normalise', [False, True])
+def test_layers_equal_those_on_plain_edges(normalise):
+    edges = torch.tensor([[0, 1, 2, 0, 1], [0, 1, 2, 0, 0]])
+    user, item, intent = torch.randn(USERS, 3), torch.randn(ITEMS, 3), torch.randn(5, 3)
+    _, expected = propagate(user, item, edges, intent, 3)
+    found = translation_layers(
+        user,
+        item,
+        mean_operator(edges.flip(0), (USERS, ITEMS)),
+        mean_operator(edges, (ITEMS, USERS)),
+        (mean_intent(edges.flip(0), intent, USERS), mean_intent(edges, intent, ITEMS)),
+        num_layers=3,
+        normalise=normalise,
+    )
+    scale = 1 + 1 / 2 + 1 / 3 + 1 / 4 if normalise else 1
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours * scale, theirs)
 
 
 def test_gradients_reach_features_and_intents():

@@ -202,8 +202,8 @@ def test_rankings_equal_the_formulas(make, searching, config):
 def test_blocks_and_recomputation_change_nothing(make, events, keep_bytes, monkeypatch):
     whole = make()
     expected = torch.autograd.grad(whole.loss(events()), list(whole.parameters()))
-    monkeypatch.setattr('graphrec.models.intent_states.BLOCK_SIZE', 2)
-    monkeypatch.setattr('graphrec.models.intent_states.KEEP_BYTES', keep_bytes)
+    monkeypatch.setattr('graphrec.models.pair_blocks.BLOCK_SIZE', 2)
+    monkeypatch.setattr('graphrec.models.pair_blocks.KEEP_BYTES', keep_bytes)
     cut = make()
     assert len(cut._blocks) > 1
     for _ in range(2):  # The second step finds the buffers of the first.
