@@ -7,7 +7,7 @@ what passes along an edge is kept once a pair.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
 from typing import NamedTuple
 
 import torch
@@ -88,7 +88,7 @@ def union_graph(data: HeteroData, events: TrainingEvents) -> HeteroData:
     return out
 
 
-@dataclass(eq=False)
+@dataclasses.dataclass(eq=False)
 class EventPairs:
     r"""Distinct (user, item) pairs :math:`(P)` of events, ascending, and what their edges carry.
 
@@ -131,18 +131,21 @@ class EventPairs:
         of_pair = pair[searched][said.row]
         recommended = torch.zeros_like(key, dtype=torch.bool)
         recommended[pair[events.query < 0]] = True
-        by_node = (
-            Sparse.from_edges(torch.stack([node[of_pair], said.word]), shape=(size, num_words))
-            for node, size in zip((user, item), shape, strict=True)
-        )
+
+        def count_words(node: Tensor, size: int) -> Sparse:
+            edge_index = torch.stack([node[of_pair], said.word])
+            return Sparse.from_edges(edge_index, shape=(size, num_words))
+
         return cls(
-            user,
-            item,
-            torch.bincount(pair, minlength=key.numel()),
-            recommended,
-            WordLists(row_pointers(of_pair, key.numel()), said.word),
-            *by_node,
-            *shape,
+            user=user,
+            item=item,
+            count=torch.bincount(pair, minlength=key.numel()),
+            recommended=recommended,
+            words=WordLists(row_pointers(of_pair, key.numel()), said.word),
+            user_words=count_words(user, shape[0]),
+            item_words=count_words(item, shape[1]),
+            num_users=shape[0],
+            num_items=shape[1],
         )
 
     def __len__(self) -> int:
@@ -195,12 +198,15 @@ class EventPairs:
     def to(self, device: torch.device | str) -> EventPairs:
         """The same pairs on a device."""
         return EventPairs(
-            *(t.to(device) for t in (self.user, self.item, self.count, self.recommended)),
-            self.words.to(device),
-            self.user_words.to(device),
-            self.item_words.to(device),
-            self.num_users,
-            self.num_items,
+            user=self.user.to(device),
+            item=self.item.to(device),
+            count=self.count.to(device),
+            recommended=self.recommended.to(device),
+            words=self.words.to(device),
+            user_words=self.user_words.to(device),
+            item_words=self.item_words.to(device),
+            num_users=self.num_users,
+            num_items=self.num_items,
         )
 
     def _both(self, weight: Tensor) -> tuple[Sparse, Sparse]:

@@ -83,7 +83,9 @@ class PairStates(torch.autograd.Function):
         tables = GeneratorTables(first, key, word_key)
         width, sizes = first.size(1), plan.sizes
         sums = first.new_zeros(sizes[1] + sizes[2], width)
-        singles, states, kept, low = [], [], 0, 0
+        singles: list[Tensor] = []
+        states: list[tuple[Tensor, Tensor | None, Tensor | None]] = []
+        kept = low = 0
         for number, block in enumerate(plan.blocks):
             alpha = attend(block, tables)
             ours = (plan.take(first, width), plan.take(first, width))

@@ -51,7 +51,8 @@ class QueryRecommender(Recommender):
         self.user_embedding = table(self.num_users)
         self.item_embedding = table(self.num_items)
         self.word_embedding = table(0)
-        self.words = QueryWords((), *[WordLists.of([])] * 3, 0, config.query_length)
+        none = WordLists.of([])
+        self.words = QueryWords((), none, none, none, 0, config.query_length)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws all parameters anew, from the config's seed unless given a generator: Xavier's

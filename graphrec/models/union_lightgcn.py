@@ -1,5 +1,7 @@
 """LightGCN over search and recommendation as one graph."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -30,7 +32,7 @@ class UnionLightGCN(LightGCN):
     def make_sampler(self, data: HeteroData, batch_size: int) -> BPRSampler:
         return BPRSampler(_union(data), batch_size=batch_size)
 
-    def encode_queries(self, texts: list[str]) -> Encoded:
+    def encode_queries(self, texts: Sequence[str]) -> Encoded:
         return self.words.encode(texts)
 
     def query_ranker(self) -> QueryRanker:

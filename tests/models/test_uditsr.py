@@ -8,6 +8,7 @@ import graphrec
 from graphrec.errors import GraphError
 from graphrec.graphs.words import WordLists
 from graphrec.models import UDITSR, Popularity
+from graphrec.vectors import build_index
 
 USERS, ITEMS = 6, 5
 
@@ -353,6 +354,11 @@ def test_save_and_load(searching, tmp_path):
     assert torch.equal(
         model.score(people, query='red lamp'), loaded.score(people, query='red lamp')
     )
+
+
+def test_no_index_of_vectors_whose_products_are_no_scores(make):
+    with pytest.raises(GraphError, match='no vectors to export'):
+        build_index(make())
 
 
 def test_demand_words_are_the_nearest_of_the_generated_intent(make, searching):
