@@ -81,7 +81,9 @@ SETS: dict[str, SearchSet] = {
     PLANTED: SearchSet(
         'Planted: the taste of a user and an intent decide every item; searches write the intent '
         'down, recommendations do not. A fifth of the users never searches.',
+        epochs=120,
         batch_size=1024,
+        patience=6,
         texts=False,
     ),
     'lastfm-2k-mm': SearchSet(
@@ -121,7 +123,7 @@ def grids(name: str) -> dict[str, list[dict[str, Any]]]:
         'UnionLightGCN': grid(reg=(1e-4, 1e-3, 1e-2), lr=(5e-3,)),
         'QueryBilinear': grid(recommendations=kinds, reg=(1e-3, 1e-2, 1e-1), lr=(5e-3,)),
         'HyperSaR': grid(recommendations=kinds, reg=(1e-4, 1e-3, 1e-2), lr=(5e-3,)),
-        'UDITSR': grid(recommendations=kinds, weight_decay=SETS[name].decays, lr=(1e-3, 3e-3)),
+        'UDITSR': grid(recommendations=kinds, weight_decay=SETS[name].decays, lr=(3e-3, 1e-2)),
     }
 
 
