@@ -7,7 +7,7 @@ GRAPHREC_CACHE ?= $(HOME)/.cache/graphrec
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
-TEST_EXTRAS := test,faiss,als,tensorboard
+TEST_EXTRAS := test,faiss,als,bm25,tensorboard
 
 .PHONY: help demo test lint format scatter clean
 .DEFAULT_GOAL := help

@@ -13,6 +13,7 @@ EXTRAS = {
     'scatter': ['torch-scatter'],  # Source only; see `make scatter`.
     'faiss': ['faiss-cpu'],
     'als': ['implicit'],
+    'bm25': ['bm25s'],
     'tensorboard': ['tensorboard'],
     'test': ['pytest', 'hypothesis'],
 }
@@ -33,6 +34,7 @@ setup(
         'torch-geometric>=2.6',
         'numpy',
         'scipy',
+        'scikit-learn',
         'pandas>=2.0',
         'pyarrow',
         'networkx',

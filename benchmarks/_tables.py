@@ -154,7 +154,7 @@ def _compared(model: str, best: str | None, evaluations: dict[str, Evaluation]) 
 def _row(model: str, records: list[Any], jobs: list[Job], compared: str, suite: Suite) -> str:
     if not records:
         return f'| {model} | ' + ' | '.join([MISSING] * 8) + ' |'
-    values = [_spread([record['test'][metric] for record in records]) for metric in METRICS]
+    values = [mean_and_spread([record['test'][metric] for record in records]) for metric in METRICS]
     seconds = _seconds([record['build_seconds'] for record in records])
     epochs = [record['best_epoch'] for record in records if 'best_epoch' in record]
     shown = '/'.join(map(str, epochs)) if epochs else MISSING
@@ -164,7 +164,7 @@ def _row(model: str, records: list[Any], jobs: list[Job], compared: str, suite: 
     return f'| {name} | {" | ".join([*values, seconds, shown, jobs[0].setting, compared])} |'
 
 
-def _spread(values: list[float]) -> str:
+def mean_and_spread(values: list[float]) -> str:
     mean = f'{statistics.mean(values):.4f}'
     return f'{mean} ± {statistics.stdev(values):.4f}' if len(values) > 1 else mean
 

@@ -16,6 +16,7 @@ from graphrec.graphs import describe, export
 from graphrec.memory import estimate
 from graphrec.persistence import load_model, save
 from graphrec.recommend import recommend
+from graphrec.search import search
 from graphrec.significance import paired_test
 from graphrec.training import fit
 from graphrec.vectors import build_index, check_index, export_vectors
@@ -49,5 +50,6 @@ __all__ = [
     'paired_test',
     'recommend',
     'save',
+    'search',
     'unlearn',
 ]

@@ -225,8 +225,15 @@ def _is_open(name: str) -> bool:
 )
 @click.option('--metrics', default='recall,ndcg', show_default=True, help='Separated by commas.')
 @click.option('--mask-valid', is_flag=True, help='Validation items are out of the running too.')
-@click.option('--groups', is_flag=True, help='Also by activity of the users.')
+@click.option('--groups', is_flag=True, help='Also by group of users, or of searches.')
 @click.option('--negatives', type=int, help='Sampled ranking: 1 against so many.')
+@click.option(
+    '--task',
+    type=click.Choice(['recommend', 'search']),
+    default='recommend',
+    show_default=True,
+    help='What is judged.',
+)
 @k_option
 @common_options
 def evaluate(folder: Path, source: str, seed: int, output: Output, **given: Any) -> None:
@@ -244,6 +251,7 @@ def evaluate(folder: Path, source: str, seed: int, output: Output, **given: Any)
             'dropped': result.dropped,
             'notes': result.notes,
             'protocol': result.protocol,
+            'searches': None if result.per_event is None else len(result.per_event),
             'groups': None if result.groups is None else result.groups.reset_index(),
         }
     )
@@ -280,6 +288,43 @@ def recommend(
     else:
         output.line(f'Wrote {len(top):,} rows: {out}')
     output.finish({'recommendations': top, 'out': out})
+
+
+@main.command()
+@model_argument
+@data_argument
+@click.argument('queries', metavar='QUERY...', nargs=-1, required=True)
+@click.option('--user', help='Id of who asks; by default someone unknown.')
+@click.option('--k', type=int, default=20, show_default=True, help='Items a query.')
+@click.option('--out', type=PATH, help='Write a CSV file.')
+@common_options
+def search(
+    folder: Path,
+    source: str,
+    queries: tuple[str, ...],
+    user: str | None,
+    k: int,
+    out: Path | None,
+    seed: int,
+    output: Output,
+) -> None:
+    """The best items for a query, or for several.
+
+    Put a query of several words in quotes.
+
+    \b
+    Example: graphrec search runs/lastfm ../shared/data/lastfm-2k-mm "female vocalists" --k 10
+    """
+    found = saved_run.search(folder, source, queries, user=user, k=k, out=out, seed=seed)
+    if out is None:
+        output.table(found)
+    else:
+        output.line(f'Wrote {len(found):,} rows: {out}')
+    unseen = dict(zip(queries, found.attrs['unseen'], strict=True))
+    for query, words in unseen.items():
+        if words:
+            output.line(f'Unknown to the model in "{query}": {", ".join(words)}')
+    output.finish({'results': found, 'unseen': unseen, 'out': out})
 
 
 @main.command()

@@ -9,9 +9,11 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
+from graphrec.evaluation_result import Evaluation, sampled_prefix
 from graphrec.graphs.schema import USER, node_ids, num_items, train_edges
 from graphrec.heldout import HeldOut, collect_heldout
 from graphrec.metrics import (
+    AUC,
     BEYOND,
     IDEALS,
     RELEVANCE,
@@ -23,54 +25,10 @@ from graphrec.metrics import (
 from graphrec.models.recommender import Recommender
 from graphrec.ranking import check_graph, check_k, top_k
 from graphrec.sampled import draw_unseen, ranks_among
+from graphrec.search_evaluation import evaluate_search
 from graphrec.user_groups import means_by_group
 
-
-class Evaluation(dict[str, float]):
-    r"""Means over users by name, ``{'recall@20': 0.11, ...}``, and what they come from.
-
-    Attributes:
-        per_user: DataFrame with a row a user: ``user`` (original id), ``num_heldout``,
-            then a column a metric (coverage has none).
-        groups: DataFrame of means by group with ``num_users``; :obj:`None` unless asked.
-        num_users: Users that the means are over.
-        dropped: Users left out, by reason.
-        notes: Other counts that a reader of the numbers should know.
-        protocol: One line that says how the numbers were made.
-    """
-
-    def __init__(
-        self,
-        values: Mapping[str, float],
-        *,
-        per_user: pd.DataFrame,
-        dropped: dict[str, int],
-        notes: dict[str, int],
-        protocol: str,
-        groups: pd.DataFrame | None = None,
-    ) -> None:
-        super().__init__(values)
-        self.per_user = per_user
-        self.num_users = len(per_user)
-        self.dropped = dropped
-        self.notes = notes
-        self.protocol = protocol
-        self.groups = groups
-
-    def __str__(self) -> str:
-        table = pd.Series(dict(self), dtype=float).rename_axis('name').reset_index(name='value')
-        parts = table['name'].str.rsplit('@', n=1, expand=True)
-        table['metric'], table['k'] = parts[0], '@' + parts[1]
-        wide = table.pivot(index='metric', columns='k', values='value')
-        wide = wide.loc[table['metric'].unique(), table['k'].unique()]
-        wide = wide.rename_axis(index=None, columns=None)
-        lines = [self.protocol, wide.to_string(float_format='{:.4f}'.format, na_rep='')]
-        if self.groups is not None:
-            groups = self.groups.rename_axis(index=None)
-            lines += ['by group:', groups.to_string(float_format='{:.4f}'.format)]
-        lines += [f'left out: {n:,} users: {why}' for why, n in self.dropped.items() if n]
-        lines += [f'note: {n:,} {what}' for what, n in self.notes.items() if n]
-        return '\n'.join(lines)
+__all__ = ['Evaluation', 'evaluate']
 
 
 def evaluate(
@@ -80,7 +38,7 @@ def evaluate(
     split: str = 'test',
     k: int | Sequence[int] = (10, 20),
     metrics: str | Sequence[str] = ('recall', 'ndcg'),
-    mask: str | Sequence[str] = ('train',),
+    mask: str | Sequence[str] | None = None,
     users: Iterable[Any] | None = None,
     items: str | Iterable[Any] = 'all',
     cold_against: str = 'cold',
@@ -104,9 +62,11 @@ def evaluate(
         split: ``'test'``, ``'valid'`` or another held-out split.
         k: Length of the lists, or several.
         metrics: Out of ``'recall'``, ``'precision'``, ``'ndcg'``, ``'hit'``, ``'mrr'``,
-            ``'map'``, ``'coverage'``, ``'novelty'``.
+            ``'map'``, ``'coverage'``, ``'novelty'``; sampled also ``'auc'``, the share of
+            sampled items behind the held-out one, which has no k.
         mask: Splits whose items cannot be recommended to their user any more:
-            ``('train',)`` by default; ``('train', 'valid')`` is usual too at test.
+            ``('train',)`` by default, nothing in a search; ``('train', 'valid')`` is usual
+            too at test.
         users: Original ids of the users to average over; all by default.
         items: ``'all'``; ``'cold'``, the items without training edges; or original ids.
             Only these count as held-out items.
@@ -115,7 +75,8 @@ def evaluate(
         require_training: Leaves out users who have no training items; by default they
             are ranked and counted in ``notes``.
         groups: ``True`` or ``'activity'`` for quantiles of the number of training items;
-            the name of a user column of the graph; or a dict from user id to group.
+            ``'searches'`` for users with and without training searches; the name of a user
+            column of the graph; or a dict from user id to group.
         num_groups: Number of activity quantiles.
         num_negatives: Ranks every held-out item against so many sampled items instead of
             the catalogue: drawn once a user, from the items in neither ``split`` nor
@@ -124,7 +85,9 @@ def evaluate(
             ranking and not comparable with them.
         seed: Draw of the sampled items.
         ideal: ``'retrieved'`` for the overstated ndcg of some published code.
-        task: ``'recommend'``; models with queries add others.
+        task: ``'recommend'``, or for models with queries ``'search'``: every held-out search
+            is ranked, see :func:`graphrec.search_evaluation.evaluate_search`, and
+            ``groups=True`` tells cold queries and users without searches apart.
         block_size: Users scored at once; chosen by default.
 
     Raises:
@@ -132,11 +95,29 @@ def evaluate(
             items to rank, a score is NaN, or an argument has another value than above.
         UnknownIdError: If a user or item id is not in the graph.
     """
-    if task != 'recommend':
-        raise GraphError(
-            f"'task' is {task!r}, but {type(model).__name__} has no queries; use task='recommend'"
+    if task not in ('recommend', 'search'):
+        raise GraphError(f"'task' needs to be 'recommend' or 'search' (got {task!r})")
+    if task == 'search':
+        stray = {'items': items != 'all', 'require_training': require_training}
+        stray['ideal'] = ideal != 'full'
+        for name in (name for name, given in stray.items() if given):
+            raise GraphError(f"{name!r} belongs to recommendation; leave it out with task='search'")
+        return evaluate_search(
+            model,
+            data,
+            split=split,
+            k=k,
+            metrics=metrics,
+            mask=() if mask is None else mask,
+            users=users,
+            groups=groups,
+            num_groups=num_groups,
+            num_negatives=num_negatives,
+            seed=seed,
+            block_size=block_size,
         )
     check_graph(model, data)
+    mask = ('train',) if mask is None else mask
     ks = list(k) if isinstance(k, Sequence) else [k]
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     masks = [mask] if isinstance(mask, str) else list(mask)
@@ -160,7 +141,9 @@ def evaluate(
     if ideal == 'retrieved':
         how += ', ndcg over retrieved hits only'
 
-    order = [f'{_prefix(num_negatives)}{name}@{n}' for name in names for n in ks]
+    prefix = sampled_prefix(num_negatives)
+    order = [f'{prefix}{name}@{n}' for name in names if name != AUC for n in ks]
+    order += [prefix + AUC] if AUC in names else []
     columns = {name: values[name].numpy() for name in order if name in values}
     overall |= {name: float(column.mean()) for name, column in columns.items()}
     ids = node_ids(data, USER)[case.users.numpy()]
@@ -181,14 +164,12 @@ def evaluate(
     )
 
 
-def _prefix(num_negatives: int | None) -> str:
-    return '' if num_negatives is None else f'sampled{num_negatives}_'
-
-
 def _check_choices(
     names: list[str], ideal: str, split: str, masks: list[str], num_negatives: int | None
 ) -> None:
     for name in names:
+        if name == AUC and num_negatives is not None:
+            continue
         if name not in RELEVANCE + BEYOND:
             raise GraphError(f'unknown metric {name!r}; choose among {RELEVANCE + BEYOND}')
         if num_negatives is not None and name in BEYOND:
@@ -272,11 +253,14 @@ def _sampled(
         model.ranker(), case.users.to(device), case.truth, candidates[negatives], block_size or 256
     )
     hits = ranks.unsqueeze(1) == torch.arange(max(ks))
-    one = torch.ones_like(ranks)
+    relevance = [name for name in names if name != AUC]
+    values = relevance_metrics(hits, torch.ones_like(ranks), ks, relevance)
+    if AUC in names:
+        values[AUC] = 1 - ranks.double() / num_negatives
     count = _num_truth(case)
     return {
-        _prefix(num_negatives) + name: torch.zeros(case.users.numel(), dtype=torch.float64)
+        sampled_prefix(num_negatives) + name: torch.zeros(case.users.numel(), dtype=torch.float64)
         .index_add_(0, case.truth[0], value.double())
         .div_(count)
-        for name, value in relevance_metrics(hits, one, ks, names).items()
+        for name, value in values.items()
     }

@@ -15,6 +15,8 @@ from graphrec.errors import GraphError
 RELEVANCE = ('recall', 'precision', 'ndcg', 'hit', 'mrr', 'map')
 #: Metrics of the lists alone.
 BEYOND = ('coverage', 'novelty')
+#: Share of the other items that rank behind a held-out one; it has no k.
+AUC = 'auc'
 IDEALS = ('full', 'retrieved')
 
 

@@ -13,7 +13,8 @@ class Card:
 
     Args:
         graphs: Kinds of graph that it reads, of ``'user-item'``, ``'item-item'``,
-            ``'co-occurrence'``, ``'hypergraph'`` and ``'features'`` of items.
+            ``'co-occurrence'``, ``'hypergraph'``, ``'features'`` of items, ``'searches'``
+            and ``'words'``.
         year: Year of publication; ``None`` without a paper.
         paper: Authors, venue and arXiv or DOI number.
         about: The idea in one line.
@@ -107,6 +108,30 @@ CARDS: dict[str, Card] = {
         2025,
         'Zhang et al., arXiv:2508.06154',
         'item graphs infused with co-occurrence (reconstructed)',
+    ),
+    'bm25': Card(
+        ('words',),
+        2009,
+        'Robertson and Zaragoza, doi:10.1561/1500000019',
+        'search by the words of item texts, no training',
+    ),
+    'unionlightgcn': Card(
+        _PAIRS, 2020, 'He et al., SIGIR, arXiv:2002.02126', 'LightGCN on searches as interactions'
+    ),
+    'querybilinear': Card(
+        ('user-item', 'words'), None, '', 'BPR on vectors, moved by the words of a query'
+    ),
+    'hypersar': Card(
+        ('hypergraph', 'words'),
+        2022,
+        'Thonet et al., ECIR',
+        'hyperedges of user, query words and item (reconstructed)',
+    ),
+    'uditsr': Card(
+        ('user-item', 'words'),
+        2024,
+        'KDD, arXiv:2407.00912',
+        'search and recommendation by translation along intents',
     ),
 }
 

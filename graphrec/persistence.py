@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 
 from graphrec import models
 from graphrec.errors import FormatError, GraphError
-from graphrec.graphs.schema import ITEM, USER, node_ids, training_digest
+from graphrec.graphs.schema import ITEM, USER, node_ids
 from graphrec.models.recommender import Recommender
 from graphrec.storage import (
     check_sha256,
@@ -116,7 +116,7 @@ def load_model(
     require_entries(folder / IDS, ids, {USER: list, ITEM: list})
     for node_type in (USER, ITEM):
         _check_ids(folder, node_type, ids[node_type], node_ids(data, node_type))
-    if strict and document['training_digest'] != training_digest(data):
+    if strict and document['training_digest'] != cls.data_digest(data):
         raise GraphError(
             f"the model in '{folder}' was trained on other edges than those of 'data'; load the "
             'same data with the same split, or pass strict=False to use it on these edges'

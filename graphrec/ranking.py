@@ -57,7 +57,7 @@ def top_k(
         GraphError: If :obj:`k` is larger than the number of candidates, or a score is
             NaN (names the user).
     """
-    pairs = _masked_pairs(masked, users) if users.numel() else None
+    pairs = masked_pairs(masked, users) if users.numel() else None
     if candidates is not None:
         candidates = candidates.unique()
     blocks: list[TopK] = []
@@ -68,7 +68,7 @@ def top_k(
         if not scores.is_floating_point():
             scores = scores.double()
         if pairs is not None:
-            _mask(scores, pairs, begin)
+            hide_pairs(scores, pairs, begin)
         if candidates is not None:
             scores = scores[:, candidates.to(scores.device)]
         check_k(k, scores.size(1), 'candidate items' if candidates is not None else 'items')
@@ -85,7 +85,7 @@ def top_k(
     return TopK(items.masked_fill(values == -torch.inf, -1), values)
 
 
-def _masked_pairs(masked: Sequence[Tensor], users: Tensor) -> tuple[Tensor, Tensor] | None:
+def masked_pairs(masked: Sequence[Tensor], users: Tensor) -> tuple[Tensor, Tensor] | None:
     """For every position in :obj:`users` its masked items: row pointers :math:`(n + 1)`
     and item numbers, so that a block of users is a slice."""
     edges = torch.cat(list(masked), dim=1) if masked else users.new_zeros(2, 0)
@@ -104,7 +104,9 @@ def _masked_pairs(masked: Sequence[Tensor], users: Tensor) -> tuple[Tensor, Tens
     return torch.cat([end.new_zeros(1), end]), item
 
 
-def _mask(scores: Tensor, pairs: tuple[Tensor, Tensor], begin: int) -> None:
+def hide_pairs(scores: Tensor, pairs: tuple[Tensor, Tensor], begin: int) -> None:
+    """Sets the scores of what :func:`masked_pairs` found to minus infinity, in place; row 0
+    of :obj:`scores` belongs to position :obj:`begin`."""
     bounds, item = pairs
     bounds = bounds[begin : begin + scores.size(0) + 1]
     low, high = bounds[[0, -1]].tolist()

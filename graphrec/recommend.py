@@ -26,6 +26,8 @@ from graphrec.vectors import build_index, check_index, export_vectors
 
 __all__ = ['build_index', 'check_index', 'export_vectors', 'recommend']
 
+_PAIRS_AT_ONCE = 8192
+
 History = Sequence[Any] | Mapping[Any, Sequence[Any]]
 
 
@@ -42,7 +44,9 @@ def recommend(
     block_size: int | None = None,
 ) -> pd.DataFrame:
     r"""The :obj:`k` best items of every user, as rows ``user``, ``item``, ``score``,
-    ``rank`` (from 1) in original ids. Equal scores are ranked by node number.
+    ``rank`` (from 1) in original ids. Equal scores are ranked by node number. A model that
+    imagines what a user looks for (:attr:`Recommender.has_demand`) adds ``reason``, the
+    words nearest to that, for users in the graph.
 
     People who are not in the graph are served by their items, without retraining::
 
@@ -72,7 +76,7 @@ def recommend(
         UnknownIdError: If an id is not in the graph.
     """
     check_graph(model, data)
-    candidates = _candidates(data, items, exclude)
+    candidates = candidate_items(data, items, exclude)
     k = check_k(k, num_items(data) if candidates is None else candidates.numel())
     device = train_edges(data).device
     if history is not None:
@@ -99,19 +103,34 @@ def recommend(
     )
     item, score = best.items.cpu().numpy(), best.scores.cpu().numpy()
     row, place = (item >= 0).nonzero()
-    return pd.DataFrame(
+    found = item[row, place]
+    top = pd.DataFrame(
         {
             'user': names[row],
-            'item': node_ids(data, ITEM)[item[row, place]],
+            'item': node_ids(data, ITEM)[found],
             'score': score[row, place],
             'rank': place + 1,
         }
     )
+    if history is None and model.has_demand:
+        top['reason'] = _reasons(model, index[torch.from_numpy(row)], found)
+    return top
 
 
-def _candidates(
+def _reasons(model: Recommender, user: Tensor, item: np.ndarray) -> list[str]:
+    """What each user looks for in an item, in words; in blocks, for memory's sake."""
+    pairs = zip(
+        user.split(_PAIRS_AT_ONCE),
+        torch.from_numpy(item).to(user.device).split(_PAIRS_AT_ONCE),
+        strict=True,
+    )
+    return [', '.join(words) for block in pairs for words in model.demand_words(*block)]
+
+
+def candidate_items(
     data: HeteroData, items: Iterable[Any] | None, exclude: Iterable[Any]
 ) -> Tensor | None:
+    """Numbers of the items to choose among, ascending; None for all."""
     unwanted = _numbers(data, exclude)
     there = remaining(data, ITEM)
     if items is None and not unwanted.size:

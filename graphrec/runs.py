@@ -47,6 +47,11 @@ MODELS: dict[str, type[Recommender]] = {
     'lattice': models.LATTICE,
     'mgcn': models.MGCN,
     'lgmrec': models.LGMRec,
+    'bm25': models.BM25,
+    'unionlightgcn': models.UnionLightGCN,
+    'querybilinear': models.QueryBilinear,
+    'hypersar': models.HyperSaR,
+    'uditsr': models.UDITSR,
 }
 
 

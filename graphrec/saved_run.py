@@ -16,6 +16,7 @@ from graphrec.graphs.schema import ITEM, USER, parse_ids
 from graphrec.models.recommender import Recommender
 from graphrec.persistence import load_model
 from graphrec.recommend import recommend as best_items
+from graphrec.search import search as find_items
 from graphrec.storage import replacing
 
 
@@ -39,13 +40,16 @@ def evaluate(
     mask_valid: bool = False,
     groups: bool = False,
     negatives: int | None = None,
+    task: str = 'recommend',
     seed: int = 0,
 ) -> Evaluation:
     r"""Evaluates a saved model on a part of its graph; see
     :func:`graphrec.evaluation.evaluate`. Validation items are masked at test with
-    :obj:`mask_valid`, and where the run had taken them from the training part."""
+    :obj:`mask_valid`, and where the run had taken them from the training part; in a search
+    nothing is masked without it."""
     model, data, steps = open_run(folder, source, seed)
-    masks = ('train', 'valid') if mask_valid else runs.masked_parts(steps, split)
+    masks = runs.masked_parts(steps, split) if task == 'recommend' else ()
+    masks = ('train', 'valid') if mask_valid else masks
     return rank_heldout(
         model,
         data,
@@ -55,6 +59,7 @@ def evaluate(
         mask=masks,
         groups=groups,
         num_negatives=negatives,
+        task=task,
         seed=seed,
     )
 
@@ -88,10 +93,33 @@ def recommend(
         history=None if history is None else parse_ids(data, ITEM, _listed(history)),
         k=k,
     )
-    if out is not None:
-        with replacing(out) as temporary:
-            top.to_csv(temporary, index=False)
-    return top
+    return _written(top, out)
+
+
+def search(
+    folder: Path,
+    source: str,
+    queries: Sequence[str],
+    *,
+    user: str | None = None,
+    k: int = 20,
+    out: Path | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    r"""Searches with a saved model; see :func:`graphrec.search.search`.
+
+    Args:
+        folder: The saved model.
+        source: The data that it was trained on.
+        queries: The texts.
+        user: Id of who asks; without it, someone unknown.
+        k: Items a query.
+        out: A CSV file to write.
+        seed: Seed of planted data where the model has no record of it.
+    """
+    model, data, _ = open_run(folder, source, seed)
+    asker = None if user is None else parse_ids(data, USER, [user])[0]
+    return _written(find_items(model, data, list(queries), user=asker, k=k), out)
 
 
 def explain(
@@ -101,6 +129,13 @@ def explain(
     model, data, _ = open_run(folder, source, seed)
     (user_id,), (item_id,) = parse_ids(data, USER, [user]), parse_ids(data, ITEM, [item])
     return explain_score(model, data, user_id, item_id, num_paths=num_paths)
+
+
+def _written(table: pd.DataFrame, out: Path | None) -> pd.DataFrame:
+    if out is not None:
+        with replacing(out) as temporary:
+            table.to_csv(temporary, index=False)
+    return table
 
 
 def _listed(text: str) -> list[str]:

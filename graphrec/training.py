@@ -16,7 +16,7 @@ from torch_geometric.data import HeteroData
 from graphrec.checkpoint import CheckpointWriter, check_settings, read_checkpoint
 from graphrec.early_stopping import EarlyStopping
 from graphrec.errors import GraphError, TrainingError
-from graphrec.graphs.schema import num_items, num_users, train_edges, training_digest
+from graphrec.graphs.schema import num_items, num_users, train_edges
 from graphrec.interrupt import DeferredInterrupt
 from graphrec.memory import available_memory, check, estimate
 from graphrec.models.recommender import Recommender
@@ -84,7 +84,8 @@ def fit(
         weight_decay: Weight decay of the default optimiser; models have their own
             regularisation in the loss.
         seed: Seed of sampling and of whatever the model redraws each epoch.
-        metric: Validation metric as ``name@k``; higher is better.
+        metric: Validation metric as ``name@k``; higher is better. ``search_name@k`` is one of
+            the validation searches, for models with queries.
         eval_every: Epochs between evaluations.
         patience: Evaluations without improvement; :obj:`None` never stops early.
         optimizer: Function from the parameters to a torch optimiser, with its own
@@ -160,7 +161,7 @@ def fit(
         'schedule': 'own' if callable(schedule) else schedule,
         'sampler': type(sampler).__name__,
         'batches': len(sampler),
-        'training edges (SHA-256)': training_digest(data),
+        'training edges (SHA-256)': model.data_digest(data),
         'validation edges (SHA-256)': validation.digest,
         'epochs': epochs,
     }

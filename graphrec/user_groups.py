@@ -12,6 +12,7 @@ from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
 from graphrec.graphs.schema import USER, num_users, train_edges
+from graphrec.graphs.search import search_events
 
 
 def means_by_group(
@@ -27,9 +28,10 @@ def means_by_group(
         data: The graph.
         users: User numbers, in the order of the table.
         per_user: The table: ``user``, ``num_heldout`` and a column a metric.
-        groups: ``'activity'``, quantiles of the number of training items; the name of a
-            user column of the graph; or a dict from user id to group. Users without a
-            group are in ``'unknown'``.
+        groups: ``'activity'``, quantiles of the number of training items; ``'searches'``,
+            users with and without training searches; the name of a user column of the
+            graph; or a dict from user id to group. Users without a group are in
+            ``'unknown'``.
         num_groups: Number of activity quantiles.
 
     Raises:
@@ -38,12 +40,15 @@ def means_by_group(
     if isinstance(groups, str) and groups == 'activity':
         degree = torch.bincount(train_edges(data)[0].cpu(), minlength=num_users(data))
         label = _quantiles(degree[users].numpy(), num_groups)
+    elif isinstance(groups, str) and groups == 'searches':
+        active = torch.isin(users.cpu(), search_events(data).user.cpu()).numpy()
+        label = _ordered(pd.Series(np.where(active, 'searches', 'no searches')))
     elif isinstance(groups, str):
         column = data[USER].get(groups, None)
         if column is None or len(column) != num_users(data):
             raise GraphError(
                 f"'groups' is {groups!r}, but the users have no such column (they have "
-                f"{sorted(data[USER].keys())}); use 'activity', a column or a dict"
+                f"{sorted(data[USER].keys())}); use 'activity', 'searches', a column or a dict"
             )
         label = _ordered(pd.Series(np.asarray(column)[users.numpy()]))
     else:

@@ -125,6 +125,8 @@ def _vectors(model: Recommender) -> dict[str, np.ndarray]:
     training = model.training
     model.eval()
     try:
+        if type(model).ranker is not Recommender.ranker:  # Scores are no products of vectors.
+            raise NotImplementedError
         with torch.no_grad():
             vectors = model.forward()
     except NotImplementedError:

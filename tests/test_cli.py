@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -334,8 +335,9 @@ def test_every_model_has_a_name():
 
 @pytest.fixture(scope='module')
 def multimodal_folder(tmp_path_factory):
-    sizes = {'num_users': 30, 'num_items': 24, 'num_communities': 3}
+    sizes = {'num_users': 30, 'num_items': 24, 'num_communities': 3, 'num_queries': 9}
     data = planted(**sizes, modalities={'visual': 0.9, 'text': 0.9}, seed=0)
+    data['item'].title = np.array([f'item {number}' for number in range(24)], dtype=object)
     return write_folder(data, tmp_path_factory.mktemp('data') / 'multimodal')
 
 

@@ -58,7 +58,7 @@ def test_commands_in_the_readme_are_commands_of_the_program():
 
 def test_every_public_name_in_the_docs_exists():
     text = '\n'.join((ROOT / page).read_text('utf-8') for page in RUN)
-    for name in set(re.findall(r'\bgraphrec((?:\.[A-Za-z_]+)+)', text)):
+    for name in set(re.findall(r'\bgraphrec((?:\.[A-Za-z_]\w*)+)', text)):
         value = graphrec
         for part in name.strip('.').split('.'):
             value = getattr(value, part)

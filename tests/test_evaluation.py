@@ -264,3 +264,23 @@ def test_input_is_left_as_it_was(small):
     assert model.training
     for edge_type in data.edge_types:
         assert torch.equal(data[edge_type].edge_index, before[edge_type].edge_index)
+
+
+def test_sampled_area_is_the_share_of_items_behind(small):
+    model, data = small
+    score = evaluate(model, data, k=2, metrics=('hit', 'auc'), num_negatives=2, seed=0)
+    assert list(score) == ['sampled2_hit@2', 'sampled2_auc']
+    # Items 2 and 3 are drawn for user 0, whose item 1 is ahead of both and 4 behind both.
+    assert score.per_user['sampled2_auc'][0] == pytest.approx((1 + 0) / 2)
+    with pytest.raises(GraphError, match="unknown metric 'auc'"):
+        evaluate(model, data, k=2, metrics='auc')
+
+
+def test_groups_by_searches(small):
+    model, data = small
+    data['query'].num_nodes = 1
+    data['user', 'searches', 'query'].edge_index = torch.tensor([[1], [0]])
+    data['query', 'finds', 'item'].edge_index = torch.tensor([[0], [1]])
+    score = evaluate(model, data, k=3, metrics='recall', groups='searches')
+    assert score.groups['num_users'].to_dict() == {'no searches': 2, 'searches': 1}
+    assert score.groups.loc['searches', 'recall@3'] == 1

@@ -17,8 +17,8 @@ from graphrec.version import __version__
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / 'graphrec').rglob('*.py'))
 MODULE_OF = {'torch-geometric': 'torch_geometric', 'torch-scatter': 'torch_scatter'}
-MODULE_OF |= {'faiss-cpu': 'faiss'}
-OPTIONAL = {'torch_scatter', 'faiss', 'implicit', 'tensorboard'}
+MODULE_OF |= {'faiss-cpu': 'faiss', 'scikit-learn': 'sklearn'}
+OPTIONAL = {'torch_scatter', 'faiss', 'implicit', 'bm25s', 'tensorboard'}
 
 
 def module_of(requirement: str) -> str:

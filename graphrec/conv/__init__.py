@@ -2,5 +2,6 @@
 
 from graphrec.conv.light_hypergraph_conv import LightHypergraphConv
 from graphrec.conv.lightgcn_conv import LightGCNConv
+from graphrec.conv.translation import TranslationConv
 
-__all__ = ['LightGCNConv', 'LightHypergraphConv']
+__all__ = ['LightGCNConv', 'LightHypergraphConv', 'TranslationConv']

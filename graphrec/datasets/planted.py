@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch_geometric.data import HeteroData
 
+from graphrec.datasets.planted_arguments import check_arguments, is_int, read_modalities
+from graphrec.datasets.planted_intents import draw_demands, draw_intents
 from graphrec.datasets.planted_pairs import NOISE, draw_degrees, draw_pairs
 from graphrec.datasets.planted_sides import (
     Modality,
@@ -15,13 +17,7 @@ from graphrec.datasets.planted_sides import (
     session_starts,
     session_times,
 )
-from graphrec.errors import GraphError
 from graphrec.graphs.schema import HOLDOUT_TEST, HOLDOUT_VALID, INTERACTS, ITEM, USER
-
-DEFAULT_MODALITIES: Mapping[str, Modality] = {
-    'visual': Modality(dim=32, informativeness=0.8, noise=0.5),
-    'text': Modality(dim=32, informativeness=0.5, noise=0.5),
-}
 
 _EPOCH = 1_577_836_800  # 2020-01-01, in seconds since 1970.
 _YEAR = 365 * 24 * 3600
@@ -40,6 +36,8 @@ def planted(
     missing_share: float | Mapping[str, float] = 0.0,
     num_queries: int = 0,
     query_words: bool = False,
+    num_intents: int = 0,
+    silent_share: float = 0.0,
     sessions: bool = False,
     noise_share: float = 0.0,
     duplicate_share: float = 0.0,
@@ -75,6 +73,14 @@ def planted(
             overrides the modality's own where it is not 0.
         num_queries: Query nodes; half of the pairs then have a search triplet.
         query_words: Whether the words of the queries are nodes too.
+        num_intents: Things to look for. With :math:`K > 0`, every item serves one intent and
+            a user looks for each with a probability of the user's own: the user's pairs
+            are shared out among the intents, and with probability
+            :obj:`community_strength` the item is one of the own community *and* the
+            intent. Queries then speak of intents instead of communities, so that taste
+            and query together decide the item; pairs without a query have a demand too,
+            which nobody wrote down.
+        silent_share: Share in [0, 1] of the users who never search.
         sessions: Whether the interactions come in sessions, as nodes.
         noise_share: Share in [0, 1] of the pairs that are uniformly random.
         duplicate_share: Share in [0, 0.5] of the items that are near-duplicates.
@@ -89,11 +95,14 @@ def planted(
         - ``data['item'].popularity``: float64, sums to 1
         - ``data['item'].duplicate_of``: the original's number, -1 for none; both
           have the same community and popularity, and almost equal features
+        - with intents, ``data['item'].intent`` and ``data['query'].intent`` (int64) and
+          ``data['user'].demand``: float64 :math:`(U, K)`, rows sum to 1; the demand of an
+          interaction is the intent of its item
         - on the training and held-out edges ``is_noise`` (bool), ``time`` (seconds)
         - ``('user', 'searches', 'query')``, ``('query', 'finds', 'item')``: column
           ``t`` of both is triplet ``t``; held-out pairs have their triplets in
           ``('user', 'holdout_test', 'query')``, ``('query', 'holdout_test', 'item')``
-          and so on; ``data['query'].text``, ``.community``; words in
+          and so on; ``data['query'].text``, ``.community`` (without intents); words in
           ``('query', 'contains', 'word')``
         - ``('session', 'contains', 'item')`` with ``position`` from 0 and ``time``,
           training pairs only; ``data['session'].user``, ``.time`` of the first pair
@@ -101,17 +110,19 @@ def planted(
     Raises:
         GraphError: If an argument is out of its range; it names the argument.
     """
-    parts = _modalities(modalities, missing_share)
-    if num_interactions is None and _is_int(num_users) and _is_int(num_items):
+    parts = read_modalities(modalities, missing_share)
+    if num_interactions is None and is_int(num_users) and is_int(num_items):
         num_interactions = num_users * min(20, max(1, num_items // 2))
-    _check(
+    check_arguments(
         num_users=num_users,
         num_items=num_items,
         num_interactions=num_interactions,
         num_communities=num_communities,
         num_queries=num_queries,
+        num_intents=num_intents,
         popularity_skew=popularity_skew,
         community_strength=community_strength,
+        silent_share=silent_share,
         noise_share=noise_share,
         duplicate_share=duplicate_share,
         ratios=ratios,
@@ -147,14 +158,25 @@ def planted(
 
     pair_rng = np.random.default_rng([seed, 3])
     degree = draw_degrees(num_users, num_items, num_interactions, pair_rng)
+    aim, slot_aim, intents = item_community, None, None
+    if num_intents:
+        intent_rng = np.random.default_rng([seed, 7])
+        intents = draw_intents(num_users, num_intents, item_community, intent_rng)
+        intents.item[copy] = intents.item[duplicate_of[copy]]
+        aim = item_community * num_intents + intents.item
+        slot_aim = np.repeat(user_community * num_intents, degree)
+        slot_aim = slot_aim + draw_demands(intents, degree, intent_rng)
+        data[ITEM].intent = torch.from_numpy(intents.item)
+        data[USER].demand = torch.from_numpy(intents.user)
     pairs = draw_pairs(
         degree,
         user_community,
-        item_community,
+        aim,
         popularity,
         community_strength=community_strength,
         noise_share=noise_share,
         rng=pair_rng,
+        slot_community=slot_aim,
     )
     # Rejection draws the popular items first: shuffled, no time tells their popularity.
     order_rng = np.random.default_rng([seed, 4])
@@ -176,8 +198,14 @@ def planted(
         data[edge_type].time = torch.from_numpy(time[keep])
         data[edge_type].is_noise = torch.from_numpy(is_noise[keep])
     if num_queries:
+        silent = np.random.default_rng([seed, 8]).random(num_users) < silent_share
+        topic, item_topic, num_topics = 'community', item_community, num_communities
+        if intents is not None:
+            topic, item_topic, num_topics = 'intent', intents.item, num_intents
         rng = np.random.default_rng([seed, 6])
-        add_queries(data, num_queries, query_words, num_communities, edges, item_community, rng)
+        add_queries(
+            data, num_queries, query_words, edges, topic, item_topic, num_topics, silent, rng
+        )
     if sessions:
         add_sessions(data, user, item, time, start, split == 0)
     return data
@@ -206,92 +234,3 @@ def _split(
     in_valid = position >= np.repeat(degree - test - valid, degree)
     in_test = position >= np.repeat(degree - test, degree)
     return in_valid.astype(np.int8) + in_test.astype(np.int8)
-
-
-def _modalities(
-    modalities: Mapping[str, Modality | float] | None,
-    missing_share: float | Mapping[str, float],
-) -> dict[str, Modality]:
-    chosen = DEFAULT_MODALITIES if modalities is None else modalities
-    if not isinstance(chosen, Mapping):
-        raise GraphError(
-            f"'modalities' needs to be a dict of names to Modality (got {type(chosen).__name__})"
-        )
-    by_name = missing_share if isinstance(missing_share, Mapping) else {}
-    stray = sorted(set(by_name) - set(chosen))
-    if stray:
-        raise GraphError(f"'missing_share' names {stray[0]!r}, modalities are {sorted(chosen)}")
-    parts = {}
-    for name, value in chosen.items():
-        if not isinstance(name, str) or not name.isidentifier():
-            raise GraphError(f"'modalities' holds the name {name!r}; use a plain word, 'visual'")
-        if not isinstance(value, Modality):
-            value = Modality(informativeness=value)
-        lost = missing_share if not isinstance(missing_share, Mapping) else by_name.get(name, 0.0)
-        part = Modality(value.dim, value.informativeness, value.noise, lost or value.missing_share)
-        at = f'modalities[{name!r}]'
-        _need_int(f'{at}.dim', part.dim, 1)
-        _need_float(f'{at}.informativeness', part.informativeness, 0, 1)
-        _need_float(f'{at}.noise', part.noise, 0)
-        _need_float(f'missing_share of {name!r}', part.missing_share, 0, 1)
-        parts[name] = part
-    return parts
-
-
-def _check(
-    *,
-    num_users: int,
-    num_items: int,
-    num_interactions: int | None,
-    num_communities: int,
-    num_queries: int,
-    popularity_skew: float,
-    community_strength: float,
-    noise_share: float,
-    duplicate_share: float,
-    ratios: tuple[float, float, float],
-    seed: int,
-) -> None:
-    _need_int('num_users', num_users, 1)
-    _need_int('num_items', num_items, 1)
-    _need_int('num_interactions', num_interactions, 1, num_users * num_items)
-    _need_int('num_communities', num_communities, 1, num_items)
-    _need_int('num_queries', num_queries, 0)
-    _need_int('seed', seed, 0)
-    _need_float('popularity_skew', popularity_skew, 0, 10)
-    _need_float('community_strength', community_strength, 0, 1)
-    _need_float('noise_share', noise_share, 0, 1)
-    _need_float('duplicate_share', duplicate_share, 0, 0.5)
-    if not isinstance(ratios, (tuple, list)) or len(ratios) != 3:
-        raise GraphError(f"'ratios' needs three shares (train, valid, test) (got {ratios!r})")
-    for share in ratios:
-        _need_float('ratios', share, 0, 1)
-    if ratios[0] <= 0 or abs(sum(ratios) - 1) > 1e-6:
-        raise GraphError(
-            f"'ratios' needs to sum to 1 with a training share above 0 (got {tuple(ratios)})"
-        )
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _need_int(name: str, value: object, low: int, high: int | None = None) -> None:
-    if not _is_int(value) or value < low or (high is not None and value > high):  # type: ignore[operator]
-        upper = f' and at most {high}' if high is not None else ''
-        raise GraphError(
-            f"'{name}' needs to be an integer of at least {low}{upper} (got {value!r})"
-        )
-
-
-def _need_float(name: str, value: object, low: float, high: float | None = None) -> None:
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if (
-        not number
-        or isinstance(value, bool)
-        or not np.isfinite(value)  # type: ignore[call-overload]
-        or value < low  # type: ignore[operator]
-        or (high is not None and value > high)  # type: ignore[operator]
-    ):
-        upper = f' and at most {high}' if high is not None else ''
-        raise GraphError(f"'{name}' needs to be a number of at least {low}{upper} (got {value!r})")

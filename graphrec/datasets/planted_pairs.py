@@ -87,16 +87,23 @@ def draw_pairs(
     community_strength: float,
     noise_share: float,
     rng: np.random.Generator,
+    slot_community: np.ndarray | None = None,
 ) -> Pairs:
     """Draws ``degree[u]`` distinct items for every user. The kind of each slot is drawn
     once, and a slot whose item the user already has is redrawn with its kind kept, so
-    that the shares of the kinds are not bent by the rejections."""
-    num_communities = int(max(user_community.max(), item_community.max())) + 1
+    that the shares of the kinds are not bent by the rejections. Every slot aims at its
+    user's community, or at one of its own (sorted within a user)."""
     num_items = len(item_community)
     user = np.repeat(np.arange(len(degree), dtype=np.int64), degree)
+    owner, community = user, user_community[user]
+    num_communities = int(max(user_community.max(), item_community.max())) + 1
+    if slot_community is not None:
+        community = slot_community
+        num_communities = int(max(community.max(), item_community.max())) + 1
+        owner = user * num_communities + community
     kind = _draw_kinds(
-        user,
-        user_community,
+        owner,
+        community,
         np.bincount(item_community, minlength=num_communities),
         community_strength,
         noise_share,
@@ -113,7 +120,7 @@ def draw_pairs(
             segments[flatness] = _Segments.build(
                 item_community, popularity**flatness, num_communities
             )
-        drawn = segments[flatness].draw(kind[pending], user_community[user[pending]], rng)
+        drawn = segments[flatness].draw(kind[pending], community[pending], rng)
         key, first = np.unique(user[pending] * num_items + drawn, return_index=True)
         new = np.ones(len(key), dtype=bool)
         for old in taken:
@@ -128,26 +135,26 @@ def draw_pairs(
 
 
 def _draw_kinds(
-    user: np.ndarray,
-    user_community: np.ndarray,
+    owner: np.ndarray,
+    community: np.ndarray,
     community_size: np.ndarray,
     community_strength: float,
     noise_share: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    u = rng.random(len(user))
-    kind = np.full(len(user), OUTSIDE, dtype=np.int8)
+    u = rng.random(len(owner))
+    kind = np.full(len(owner), OUTSIDE, dtype=np.int8)
     kind[u < noise_share + (1 - noise_share) * community_strength] = INSIDE
     kind[u < noise_share] = NOISE
-    # A user can't take more from inside (outside) than there is; the rest changes sides.
-    inside_room = community_size[user_community]
+    # Nobody can take more from inside (outside) than there is; the rest changes sides.
+    inside_room = community_size[community]
     for side, other, room in (
         (INSIDE, OUTSIDE, inside_room),
         (OUTSIDE, INSIDE, community_size.sum() - inside_room),
     ):
         slot = np.flatnonzero(kind == side)
-        begin = np.searchsorted(user[slot], user[slot])
-        surplus = np.arange(len(slot)) - begin >= room[user[slot]]
+        begin = np.searchsorted(owner[slot], owner[slot])
+        surplus = np.arange(len(slot)) - begin >= room[slot]
         kind[slot[surplus]] = other
     return kind
 

@@ -11,7 +11,7 @@ from graphrec.graphs.schema import FINDS, ITEM, QUERY, SEARCHES, SESSION, USER, 
 
 # Distance of a near-duplicate's features from its original's, in standard deviations.
 DUPLICATE_DISTANCE = 0.05
-_WORDS_PER_COMMUNITY = 12
+_WORDS_PER_TOPIC = 12
 _WORDS_PER_QUERY = 3
 _SYLLABLES = ('ba', 'do', 'fi', 'ka', 'lo', 'me', 'nu', 'pi', 'ra', 'so', 'ti', 'vu')
 _MEAN_SESSION_LENGTH = 4
@@ -68,35 +68,38 @@ def add_queries(
     data: HeteroData,
     num_queries: int,
     words: bool,
-    num_communities: int,
     edges: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    item_community: np.ndarray,
+    topic: str,
+    item_topic: np.ndarray,
+    num_topics: int,
+    silent: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Adds queries whose words come from the vocabulary of one community, and for every
-    pair in :obj:`edges` that is looked for one triplet (user, query, item), the query
-    being one of the item's community."""
-    community = np.arange(num_queries) % num_communities
-    vocabulary = _vocabulary(num_communities * _WORDS_PER_COMMUNITY)
-    choice = np.argsort(rng.random((num_queries, _WORDS_PER_COMMUNITY)), axis=1)
-    chosen = choice[:, :_WORDS_PER_QUERY] + community[:, None] * _WORDS_PER_COMMUNITY
+    """Adds queries whose words come from the vocabulary of one topic (a community or an
+    intent, which :obj:`topic` names), and for every pair in :obj:`edges` that is looked for
+    by a user who is not silent one triplet (user, query, item), the query being one of the
+    item's topic."""
+    query_topic = np.arange(num_queries) % num_topics
+    vocabulary = _vocabulary(num_topics * _WORDS_PER_TOPIC)
+    choice = np.argsort(rng.random((num_queries, _WORDS_PER_TOPIC)), axis=1)
+    chosen = choice[:, :_WORDS_PER_QUERY] + query_topic[:, None] * _WORDS_PER_TOPIC
     data[QUERY].num_nodes = num_queries
     data[QUERY].id = np.arange(num_queries)
     data[QUERY].text = np.array([' '.join(row) for row in vocabulary[chosen]], dtype=object)
-    data[QUERY].community = torch.from_numpy(community)
+    data[QUERY][topic] = torch.from_numpy(query_topic)
     if words:
         data[WORD].num_nodes = len(vocabulary)
         data[WORD].id = vocabulary
         row = np.repeat(np.arange(num_queries), _WORDS_PER_QUERY)
         data[QUERY, 'contains', WORD].edge_index = _edge_index(row, chosen.reshape(-1))
-    per_community = np.bincount(community, minlength=num_communities)
+    per_topic = np.bincount(query_topic, minlength=num_topics)
     for split, (user, item) in edges.items():
-        wanted = item_community[item]
-        # Communities beyond the number of queries have none that could find their items.
-        keep = (per_community[wanted] > 0) & (rng.random(len(user)) < 0.5)
+        wanted = item_topic[item]
+        # Topics beyond the number of queries have none that could find their items.
+        keep = (per_topic[wanted] > 0) & (rng.random(len(user)) < 0.5) & ~silent[user]
         user, item, wanted = user[keep], item[keep], wanted[keep]
-        nth = (rng.random(len(user)) * per_community[wanted]).astype(np.int64)
-        query = wanted + nth * num_communities
+        nth = (rng.random(len(user)) * per_topic[wanted]).astype(np.int64)
+        query = wanted + nth * num_topics
         searches = SEARCHES if split == 'train' else holdout(split, USER, QUERY)
         finds = FINDS if split == 'train' else holdout(split, QUERY, ITEM)
         data[searches].edge_index = _edge_index(user, query)

@@ -28,6 +28,9 @@ from graphrec.graphs.operators import (
 )
 from graphrec.graphs.sampling import BPRBatch, BPRSampler
 from graphrec.graphs.schema import validate
+from graphrec.graphs.search import add_events, search_events, search_history
+from graphrec.graphs.search_log import from_search_log
+from graphrec.graphs.search_splits import split_searches, split_training
 from graphrec.graphs.semantic import (
     frozen_graph,
     frozen_modalities,
@@ -37,6 +40,7 @@ from graphrec.graphs.semantic import (
 from graphrec.graphs.splits import carve_validation, cold_items, split
 from graphrec.graphs.statistics import describe, gini
 from graphrec.graphs.statistics import draw as draw_statistics
+from graphrec.graphs.words import query_words, with_words
 
 __all__ = [
     'BPRBatch',
@@ -47,6 +51,7 @@ __all__ = [
     'Operator',
     'Polynomial',
     'Sparse',
+    'add_events',
     'bipartite_adjacency',
     'carve_validation',
     'co_preference',
@@ -55,6 +60,7 @@ __all__ = [
     'describe',
     'draw_neighbourhood',
     'draw_statistics',
+    'from_search_log',
     'from_tables',
     'frozen_graph',
     'frozen_modalities',
@@ -68,11 +74,17 @@ __all__ = [
     'neighbour_incidence',
     'normalized_adjacency',
     'pass_through_hyperedges',
+    'query_words',
+    'search_events',
+    'search_history',
     'semantic_graph',
     'semantic_modalities',
     'split',
+    'split_searches',
+    'split_training',
     'to_networkx',
     'to_scipy',
     'user_hypergraph',
     'validate',
+    'with_words',
 ]

@@ -84,7 +84,9 @@ class BPRSampler:
             eligible = torch.zeros_like(eligible).index_fill_(0, items, True)
         taken = torch.bincount(edge_index[0][eligible[edge_index[1]]], minlength=self.num_users)
         saturated = (taken >= int(eligible.sum())) & (degree > 0)
-        #: Users left out because they have every item that could be a negative.
+        #: Which users :math:`(U)` have every item that could be a negative.
+        self.saturated = saturated
+        #: How many these are; they are left out.
         self.num_saturated_users = int(saturated.sum())
         self._keys_trained = self._keys
         if self.num_saturated_users:
@@ -123,7 +125,7 @@ class BPRSampler:
         else:
             key = self._draw_users(generator)
         user, pos = key // self.num_items, key % self.num_items
-        neg = self._draw_negatives(user, generator)
+        neg = self.draw_negatives(user, generator)
         if self.num_negatives == 1:
             neg = neg.squeeze(1)
         for low in range(start * self.batch_size, user.numel(), self.batch_size):
@@ -144,7 +146,9 @@ class BPRSampler:
         step = (offset.double() * count).long().clamp(max=count - 1)
         return self._keys_trained[self._start[pick] + step]
 
-    def _draw_negatives(self, user: Tensor, generator: torch.Generator) -> Tensor:
+    def draw_negatives(self, user: Tensor, generator: torch.Generator) -> Tensor:
+        r"""Items :math:`(B, n)` that the users :math:`(B)`, none of them in
+        :attr:`saturated`, do not have."""
         base = (user * self.num_items).repeat_interleave(self.num_negatives)
         neg = self._draw_items(base.numel(), generator)
         todo = self._known(base + neg).nonzero().squeeze(1)

@@ -77,6 +77,15 @@ def train_edges(data: HeteroData) -> Tensor:
     return data[INTERACTS].edge_index
 
 
+def held_splits(data: HeteroData) -> list[str]:
+    """Names of the held-out splits of interactions, sorted."""
+    return sorted(
+        t[1].removeprefix('holdout_')
+        for t in data.edge_types
+        if t[0] == USER and t[1].startswith('holdout_') and t[2] == ITEM
+    )
+
+
 def split_edges(data: HeteroData, split: str) -> Tensor:
     r"""The edges :math:`(2, E)` of :obj:`split`, one of ``'train'``, ``'valid'``,
     ``'test'`` or another held-out name.
@@ -88,14 +97,9 @@ def split_edges(data: HeteroData, split: str) -> Tensor:
         return train_edges(data)
     edge_type = holdout(split)
     if edge_type not in data.edge_types or data[edge_type].edge_index.size(1) == 0:
-        held = sorted(
-            t[1].removeprefix('holdout_')
-            for t in data.edge_types
-            if t[0] == USER and t[1].startswith('holdout_') and t[2] == ITEM
-        )
         raise GraphError(
             f"'split' is {split!r}, but the graph holds no such edges (it has "
-            f"{held or 'no held-out split'}); make one with 'graphs.split(data, ...)'"
+            f"{held_splits(data) or 'no held-out split'}); make one with 'graphs.split(data, ...)'"
         )
     return data[edge_type].edge_index
 

@@ -39,6 +39,7 @@ class Sparse(Operator):
         num_cols: :math:`m`.
         symmetric: States that the matrix equals its transpose, which then costs no
             second copy.
+        transpose: The transpose, where it is at hand; sorted out when needed if omitted.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Sparse(Operator):
         *,
         num_cols: int,
         symmetric: bool = False,
+        transpose: Sparse | None = None,
     ) -> None:
         if rowptr.dim() != 1 or rowptr.numel() == 0 or int(rowptr[-1]) != col.numel():
             raise GraphError(
@@ -66,7 +68,9 @@ class Sparse(Operator):
         self.weight = weight
         self.shape = (rowptr.numel() - 1, num_cols)
         self.symmetric = symmetric
-        self._transpose: Sparse | None = None
+        self._transpose = transpose
+        if transpose is not None:
+            transpose._transpose = self
         self._cuda_matrix: Tensor | None = None
         self._blocks: list[_RowBlock] = []
 

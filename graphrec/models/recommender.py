@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,9 +15,12 @@ from graphrec.errors import GraphError
 from graphrec.graphs.operators import Operator
 from graphrec.graphs.sampling import BPRSampler
 from graphrec.graphs.schema import ITEM, USER, node_ids, num_items, num_users, training_digest
+from graphrec.graphs.search import search_digest
+from graphrec.graphs.words import Encoded, WordLists
 from graphrec.models.presets import PRESETS, Preset
 
 Ranker = Callable[[Tensor], Tensor]
+QueryRanker = Callable[[Tensor, WordLists], Tensor]
 
 
 class Recommender(torch.nn.Module):
@@ -107,8 +110,15 @@ class Recommender(torch.nn.Module):
         A subclass calls this first: it notes for which ids and training edges the model
         stands, which a saved model is checked against."""
         self.ids = {kind: node_ids(data, kind) for kind in (USER, ITEM)}
-        self.training_digest = training_digest(data)
+        self.training_digest = self.data_digest(data)
         self._generator = None
+
+    @classmethod
+    def data_digest(cls, data: HeteroData) -> str:
+        """SHA-256 (hex) of what a model of this class is trained on: the training edges, and
+        with queries the training searches and their texts."""
+        searched = cls.query_ranker is not Recommender.query_ranker
+        return search_digest(data) if searched else training_digest(data)
 
     def node_rows(self) -> dict[str, tuple[str, ...]]:
         """Names of the parameters and buffers that have a row for every node, with the node
@@ -170,15 +180,45 @@ class Recommender(torch.nn.Module):
         user, item_t = z['user'].detach(), z['item'].detach().t()
         return lambda index: user[index] @ item_t
 
-    def score(self, user: Tensor, item: Tensor | None = None, query: Any = None) -> Tensor:
+    @property
+    def has_queries(self) -> bool:
+        """Whether the model ranks items for queries, so that it can be searched with."""
+        return type(self).query_ranker is not Recommender.query_ranker
+
+    @property
+    def has_demand(self) -> bool:
+        """Whether the model can name words that a user would look for an item with."""
+        return type(self).demand_words is not Recommender.demand_words
+
+    def encode_queries(self, texts: Sequence[str]) -> Encoded:
+        """The texts in the numbers of the model's own words, and the words unknown to it."""
+        raise NotImplementedError(f'{type(self).__name__} has no queries')
+
+    def query_ranker(self) -> QueryRanker:
+        r"""A function from user numbers :math:`(B)`, -1 for someone unknown, and the word
+        lists of a query each to scores of all items :math:`(B, I)`; otherwise as
+        :meth:`ranker`. A query without a known word is an empty list."""
+        raise NotImplementedError(f'{type(self).__name__} has no queries')
+
+    def demand_words(self, user: Tensor, item: Tensor, k: int = 3) -> list[list[str]]:
+        r"""For pairs of user and item numbers :math:`(n)`, the up to :math:`k` words nearest
+        to what the model takes the user to look for in the item, nearest first."""
+        raise NotImplementedError(f'{type(self).__name__} has no demand intent')
+
+    def score(
+        self, user: Tensor, item: Tensor | None = None, query: str | Sequence[str] | None = None
+    ) -> Tensor:
         r"""Scores without gradient: :math:`(B, I)` for users :math:`(B)` without
         :obj:`item`; with items :math:`(B)` the scores of the pairs :math:`(B)`; with
         :math:`(B, n)` candidates a user, :math:`(B, n)`. Node numbers may also come as
-        arrays, lists or single numbers; one user is paired with all items given."""
-        if query is not None:
-            raise GraphError(f'{type(self).__name__} has no queries (got query={query!r})')
+        arrays, lists or single numbers; one user is paired with all items given. A model
+        with queries scores for :obj:`query`, one text for all users or one for each, with
+        user -1 for someone unknown."""
         user = torch.as_tensor(user)
-        scores = self.ranker()(user.reshape(-1))
+        if query is None:
+            scores = self.ranker()(user.reshape(-1))
+        else:
+            scores = self._score_queries(user.reshape(-1), query)
         if item is None:
             return scores.reshape(*user.shape, -1)
         item = torch.as_tensor(item, device=scores.device)
@@ -188,6 +228,17 @@ class Recommender(torch.nn.Module):
             )
         row = torch.arange(user.numel(), device=scores.device).reshape(user.shape)
         return scores[row.unsqueeze(1) if row.dim() and item.dim() == 2 else row, item]
+
+    def _score_queries(self, user: Tensor, query: str | Sequence[str]) -> Tensor:
+        if not self.has_queries:
+            raise GraphError(f'{type(self).__name__} has no queries (got query={query!r})')
+        texts = [query] * user.numel() if isinstance(query, str) else list(query)
+        if len(texts) != user.numel():
+            raise GraphError(
+                f"'query' holds {len(texts)} texts for {user.numel()} users; give one text, or "
+                'one a user'
+            )
+        return self.query_ranker()(user, self.encode_queries(texts).lists)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # Operators and index tensors are derived, not registered: move them along.

@@ -265,7 +265,7 @@ def test_a_large_graph():
         ('modalities', {'visual': 1.5}), ('modalities', {'two words': 0.5}),
         ('modalities', ['visual']), ('modalities', {'visual': Modality(dim=0)}),
         ('modalities', {'visual': Modality(noise=-1)}), ('missing_share', 2.0),
-        ('missing_share', {'sound': 0.5}),
+        ('missing_share', {'sound': 0.5}), ('num_intents', 501), ('silent_share', 1.5),
     ],
 )  # fmt: skip
 def test_bad_arguments(name, value):

@@ -8,7 +8,9 @@ import torch
 from torch_geometric.data import HeteroData
 
 import graphrec
+from graphrec.datasets import planted
 from graphrec.graphs.sampling import BPRBatch
+from graphrec.graphs.search_sampling import SearchBatch
 
 USERS, ITEMS = 7, 6
 
@@ -83,6 +85,62 @@ def positive_features():
         features={'visual': 4, 'text': 3},
         draw=lambda *size, generator: torch.rand(*size, generator=generator) + 0.1,
     )
+
+
+@pytest.fixture
+def searching():
+    """A function that makes a tiny graph with searches. User 0 found item 0 twice, user 3 what
+    no interaction shows; user 4 never searched; user 5 and item 4 have nothing at all."""
+
+    def make():
+        data = HeteroData()
+        data['user'].num_nodes, data['item'].num_nodes, data['query'].num_nodes = 6, 5, 4
+        data['query'].text = ['red shoe', 'blue shoe big warm', 'lamp', 'unheard']
+        data['user', 'interacts', 'item'].edge_index = torch.tensor(
+            [[0, 0, 1, 1, 2, 2, 3, 3, 4], [0, 1, 1, 2, 0, 3, 1, 2, 3]]
+        )
+        user, query, item = torch.tensor(
+            [[0, 0, 1, 2, 2, 3], [0, 1, 1, 2, 0, 2], [0, 0, 1, 3, 0, 0]]
+        )
+        data['user', 'searches', 'query'].edge_index = torch.stack([user, query])
+        data['query', 'finds', 'item'].edge_index = torch.stack([query, item])
+        return data
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def planted_searches():
+    """Planted demands, easy enough to be learnt in seconds."""
+    return planted(
+        num_users=100,
+        num_items=120,
+        num_interactions=1800,
+        num_communities=4,
+        num_queries=12,
+        num_intents=4,
+        popularity_skew=0.3,
+        community_strength=0.95,
+        modalities={},
+        seed=0,
+    )
+
+
+@pytest.fixture
+def events():
+    """Rows of (user, item, negative, query, is search) and a batch of them: people without
+    searches, items without words, an unheard query, events of one pair twice."""
+
+    def make(searches=True, recommendations=True):
+        rows = []
+        if searches:
+            rows += [(0, 0, 4, 0, 1), (0, 0, 2, 1, 1), (1, 1, 3, 1, 1), (2, 3, 1, 2, 1)]
+        if recommendations:
+            rows += [(4, 3, 2, -1, 0), (1, 2, 4, -1, 0), (0, 1, 3, -1, 0), (1, 2, 0, -1, 0)]
+        columns = torch.tensor(rows).t()
+        return SearchBatch(*columns[:4], columns[4].bool())
+
+    return make
 
 
 @pytest.fixture

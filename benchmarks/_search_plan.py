@@ -1,0 +1,153 @@
+"""What ``search.py`` runs: data sets with their splits, models, grids and budgets."""
+
+import copy
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+from _plan import grid
+from torch_geometric.data import HeteroData
+
+from graphrec.datasets import load, planted
+from graphrec.graphs.schema import HOLDOUT_TEST, HOLDOUT_VALID
+from graphrec.graphs.search import resplit_events
+from graphrec.graphs.splits import carve_validation
+from graphrec.models import (
+    BM25,
+    UDITSR,
+    HyperSaR,
+    LightGCN,
+    Popularity,
+    QueryBilinear,
+    Recommender,
+    UnionLightGCN,
+)
+
+DIM = 64
+PLANTED = 'planted'
+CLASSES: dict[str, type[Recommender]] = {
+    'Popularity': Popularity,
+    'BM25': BM25,
+    'LightGCN': LightGCN,
+    'UnionLightGCN': UnionLightGCN,
+    'QueryBilinear': QueryBilinear,
+    'HyperSaR': HyperSaR,
+    'UDITSR': UDITSR,
+}
+UNTRAINED = ('Popularity', 'BM25')
+#: UDITSR with the chosen settings but for one thing, as in the paper.
+ABLATIONS: dict[str, dict[str, Any]] = {
+    'no generator supervision': {'sg_weight': 0.0},
+    'no translation': {'translation': False},
+    'no contrast': {'cl_weight': 0.0},
+    'recommendation only': {'searches': False},
+}
+MODELS = (*CLASSES, *ABLATIONS)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchSet:
+    """A data set of the benchmark.
+
+    Args:
+        about: What its queries are, for the heading of its table.
+        carved: Whether parts were carved from training here, which are masked at test.
+        recommendations: Values of that setting in the grids.
+        epochs: Of the models trained, at most.
+        batch_size: Events a step.
+        eval_every: Epochs between evaluations.
+        patience: Evaluations without improvement before stopping.
+        users: Users ranked for, drawn with seed 0, and in search those of cold queries too;
+            all if omitted.
+        decays: Values of the weight decay in UDITSR's grid.
+        texts: Whether the items have texts of their own for BM25; otherwise it reads the
+            training queries that found them alone.
+    """
+
+    about: str
+    carved: bool = False
+    recommendations: tuple[str, ...] = ('other', 'all')
+    epochs: int = 60
+    batch_size: int = 2048
+    eval_every: int = 3
+    patience: int = 4
+    users: int | None = None
+    decays: tuple[float, ...] = (1e-5, 1e-1)
+    texts: bool = True
+
+
+SETS: dict[str, SearchSet] = {
+    PLANTED: SearchSet(
+        'Planted: the taste of a user and an intent decide every item; searches write the intent '
+        'down, recommendations do not. A fifth of the users never searches.',
+        epochs=120,
+        batch_size=1024,
+        patience=6,
+        texts=False,
+    ),
+    'lastfm-2k-mm': SearchSet(
+        "A proxy, no search log: a user's tag on an artist is read as a query that ended there; "
+        'other listening is recommendation.'
+    ),
+    'ml-latest-small': SearchSet(
+        "A proxy, no search log: a user's tag on a film is read as a query that ended there; "
+        'other ratings are recommendation. Few tags: searches are a small part of training.'
+    ),
+    'amazon-cellphones-search': SearchSet(
+        'A proxy, no search log: purchases are real, queries are the category paths of the '
+        'products. The test part of the set holds out whole queries (cold); a tenth of the '
+        'training purchases was carved out as further test pairs with known queries, and a '
+        'tenth of the rest for validation. Every purchase has a query, so purchases are '
+        'recommendation events too.',
+        carved=True,
+        recommendations=('all',),
+        epochs=20,
+        batch_size=8192,
+        eval_every=2,
+        patience=3,
+        users=1000,
+        decays=(1e-2,),
+        texts=False,
+    ),
+}
+
+
+def grids(name: str) -> dict[str, list[dict[str, Any]]]:
+    """The grid of every model on a set; ``lr`` and ``weight_decay`` go to the training loop."""
+    kinds = SETS[name].recommendations
+    return {
+        'Popularity': grid(),
+        'BM25': grid(with_queries=(False, True) if SETS[name].texts else (True,)),
+        'LightGCN': grid(reg=(1e-4, 1e-3, 1e-2), lr=(5e-3,)),
+        'UnionLightGCN': grid(reg=(1e-4, 1e-3, 1e-2), lr=(5e-3,)),
+        'QueryBilinear': grid(recommendations=kinds, reg=(1e-3, 1e-2, 1e-1), lr=(5e-3,)),
+        'HyperSaR': grid(recommendations=kinds, reg=(1e-4, 1e-3, 1e-2), lr=(5e-3,)),
+        'UDITSR': grid(recommendations=kinds, weight_decay=SETS[name].decays, lr=(3e-3, 1e-2)),
+    }
+
+
+def open_set(name: str, root: Path) -> HeteroData:
+    """A set with its training, validation and test part."""
+    if name == PLANTED:
+        return planted(
+            num_users=1000,
+            num_items=800,
+            num_interactions=20_000,
+            num_communities=8,
+            num_queries=60,
+            num_intents=10,
+            silent_share=0.2,
+            popularity_skew=0.5,
+            modalities={},
+            seed=0,
+        )
+    data = load(root / name)
+    if not SETS[name].carved:
+        return data
+    data = copy.copy(carve_validation(data, fraction=0.1, seed=0))
+    both = [data[part].edge_index for part in (HOLDOUT_TEST, HOLDOUT_VALID)]
+    del data[HOLDOUT_TEST], data[HOLDOUT_VALID]
+    data[HOLDOUT_TEST].edge_index = torch.cat(both, dim=1)
+    resplit_events(data)
+    return carve_validation(data, fraction=0.1, seed=1)
