@@ -13,9 +13,9 @@ from graphrec import models
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.schema import HOLDOUT_VALID, INTERACTS, num_items, train_edges
-from graphrec.models.item_features import fan_in_
 from graphrec.models.pairwise import batch_nodes, pairwise_loss
 from graphrec.models.recommender import Recommender
+from graphrec.models.seeded_init import fan_in_
 from graphrec.unlearn.partition import PARTITIONS, random_partition
 
 AGGREGATIONS = ('mean', 'attention')
