@@ -97,7 +97,7 @@ def blockwise_info_nce(
     options = (positive, weight, exclude, scale, both_views, bf16, block_bytes)
     if torch.is_grad_enabled() and (z1.requires_grad or z2.requires_grad):
         return _InfoNCE.apply(z1, z2, *options)
-    return _value_and_gradients(z1, z2, *options, needed=(False, False))[0]
+    return _value_and_gradients(z1, z2, *options, (False, False))[0]
 
 
 def check_temperature(temperature: float) -> None:
@@ -109,7 +109,8 @@ def check_temperature(temperature: float) -> None:
 class _InfoNCE(torch.autograd.Function):
     @staticmethod
     def forward(ctx, z1: Tensor, z2: Tensor, *options) -> Tensor:  # type: ignore[no-untyped-def]
-        loss, *grads = _value_and_gradients(z1, z2, *options, needed=ctx.needs_input_grad[:2])
+        arguments = (*options, ctx.needs_input_grad[:2])
+        loss, *grads = _value_and_gradients(z1, z2, *arguments)
         ctx.save_for_backward(*grads)
         ctx.rest = (None,) * len(options)
         return loss

@@ -80,15 +80,15 @@ def info_nce(
     _check(z1, z2, negatives, reduction, candidates)
     check_temperature(temperature)
     if symmetric:
-        options = {
+        both: dict[str, Any] = {
             'temperature': temperature,
             'negatives': negatives,
             'normalize': normalize,
             'count_repeats': count_repeats,
             'bf16': bf16,
         }
-        one = info_nce(z1, z2, ids, candidates, reduction=reduction, **options)  # type: ignore
-        two = info_nce(z2, z1, ids, candidates, reduction=reduction, **options)  # type: ignore
+        one = info_nce(z1, z2, ids, candidates, reduction=reduction, **both)
+        two = info_nce(z2, z1, ids, candidates, reduction=reduction, **both)
         return (one + two) / 2
     if normalize:
         z1, z2 = F.normalize(z1, dim=1), F.normalize(z2, dim=1)

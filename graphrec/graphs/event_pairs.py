@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import INTERACTS, ITEM, USER, num_items, train_edges
+from graphrec.graphs.schema import INTERACTS, ITEM, REMOVED, USER, num_items, train_edges
 from graphrec.graphs.search import search_events
 from graphrec.graphs.sparse import Sparse, row_pointers
 from graphrec.graphs.words import WordLists
@@ -84,6 +84,8 @@ def union_graph(data: HeteroData, events: TrainingEvents) -> HeteroData:
     out = HeteroData()
     for node_type in (USER, ITEM):
         out[node_type].num_nodes = data[node_type].num_nodes
+        if REMOVED in data[node_type]:  # Samplers leave these out.
+            out[node_type][REMOVED] = data[node_type][REMOVED]
     out[INTERACTS].edge_index = torch.stack([key // num_items(data), key % num_items(data)])
     return out
 

@@ -237,6 +237,17 @@ def carry_rows(old: Sequence[str], new: Sequence[str]) -> Tensor:
     return torch.tensor([numbers.get(word, -1) for word in new], dtype=torch.long)
 
 
+def carry_table(
+    old: Tensor, new: Tensor, old_words: Sequence[str], new_words: Sequence[str]
+) -> Tensor:
+    """The table :obj:`new`, one row a word, with the rows of :obj:`old` for the words that had
+    one there."""
+    kept = carry_rows(old_words, new_words).to(old.device)
+    out = new.to(old).clone()
+    out[kept >= 0] = old[kept[kept >= 0]]
+    return out
+
+
 @functools.cache
 def _analyzer() -> Callable[[str], list[str]]:
     # Imported here: half a second that only searchers should pay for.

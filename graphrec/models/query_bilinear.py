@@ -63,6 +63,9 @@ class QueryBilinear(QueryRecommender):
         with torch.no_grad():
             self.weight.copy_(torch.eye(self.config.dim))
 
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        return {**super().node_rows(), 'item_bias': ('item',)}
+
     def forward(self) -> dict[str, Tensor]:
         """Vectors whose products are the scores in recommendation: a last column of ones meets
         the items' biases."""

@@ -14,7 +14,7 @@ from graphrec.graphs.event_pairs import EventPairs, TrainingEvents, training_eve
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.schema import QUERY, train_edges
 from graphrec.graphs.search_sampling import SearchBatch, SearchSampler
-from graphrec.graphs.words import Encoded, QueryWords, WordLists, carry_rows, query_words
+from graphrec.graphs.words import Encoded, QueryWords, WordLists, carry_table, query_words
 from graphrec.models.pairwise import pairwise_loss
 from graphrec.models.query_config import QueryConfig
 from graphrec.models.recommender import QueryRanker, Recommender
@@ -68,21 +68,25 @@ class QueryRecommender(Recommender):
         super().refresh(data)
         config, device = self.config, train_edges(data).device
         words = self.derive_words(data if config.searches else _without_searches(data))
-        kept = carry_rows(self.words.words, words.words).to(device)
         if words.words != self.words.words:
             old = self.word_embedding.detach()
             drawn = _draw(
                 old.new_empty(len(words.words), config.dim),
                 torch.Generator().manual_seed(config.seed),
             )
-            drawn = drawn.to(old)
-            drawn[kept >= 0] = old[kept[kept >= 0]]
-            self.word_embedding = torch.nn.Parameter(drawn)
+            table = carry_table(old, drawn, self.words.words, words.words)
+            self.word_embedding = torch.nn.Parameter(table)
         self.words = words
         self.query_lists = self.full_lists(words.query, config.query_length).to(device)
         self.events = training_events(
             data, searches=config.searches, recommendations=config.recommendations
         )
+
+    def node_rows(self) -> dict[str, tuple[str, ...]]:
+        return {'user_embedding': ('user',), 'item_embedding': ('item',)}
+
+    def word_rows(self) -> dict[str, tuple[str, ...]]:
+        return {'word_embedding': self.words.words}
 
     def derive_words(self, data: HeteroData) -> QueryWords:
         """The vocabulary and the word lists of a graph."""

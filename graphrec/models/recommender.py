@@ -126,6 +126,12 @@ class Recommender(torch.nn.Module):
         left out here outlives its node when that is removed from the graph."""
         return {}
 
+    def word_rows(self) -> dict[str, tuple[str, ...]]:
+        """Names of the parameters that have a row for every word of the training searches, with
+        these words in the order of the rows. The rows follow their word when a model moves to
+        another graph, and go with a word that nobody searches there."""
+        return {}
+
     def feature_rows(self) -> tuple[str, ...]:
         """Those of :meth:`node_rows` that are parameters and start from the features of the
         graph, not from a draw."""

@@ -82,7 +82,6 @@ class UDITSR(QueryRecommender):
         self.recommend_head = IntentHead(config.dim, config.leaky_output)
         self.to(self.user_embedding.device)
         self._pool: list[Tensor] = []
-        self._generator: torch.Generator | None = None
         self.refresh(data)
         self.reset_parameters()
 
@@ -126,9 +125,6 @@ class UDITSR(QueryRecommender):
         if hasattr(self, 'pairs'):
             self._cut_pairs()
         return self
-
-    def begin_epoch(self, generator: torch.Generator) -> None:
-        self._generator = generator
 
     def forward(self) -> dict[str, Tensor]:
         r"""Final embeddings :math:`\mathbf{e}^*`; scores are not their products."""
@@ -180,6 +176,13 @@ class UDITSR(QueryRecommender):
         :math:`(n, d)`, with gradient where it is on."""
         return self._generate(self._tables(), user, item)
 
+    def pair_scores(self, user: Tensor, item: Tensor) -> Tensor:
+        messages = self.pairs.messages(None, self.user_embedding.dtype)
+        sums, intents = self._intents(self._tables(), messages, (user, item))
+        z = self._propagate(messages, sums)
+        scores: Tensor = self.recommend_head(z['user'][user], z['item'][item], intents)
+        return scores
+
     def ranker(self) -> Ranker:
         z, tables = self._frozen()
         head = self.recommend_head
@@ -218,6 +221,11 @@ class UDITSR(QueryRecommender):
 
         return rank
 
+    @property
+    def has_demand(self) -> bool:
+        """Whether intents are generated and there are words to name them by."""
+        return self.config.generator and bool(self.words.words)
+
     @torch.no_grad()
     def demand_words(self, user: Tensor, item: Tensor, k: int = 3) -> list[list[str]]:
         vocabulary = F.normalize(self.word_embedding, dim=1)
@@ -246,14 +254,14 @@ class UDITSR(QueryRecommender):
         single: list[PairBlock] = [] if wanted is None else self._make_blocks(*wanted)
         summed = self._blocks if self.config.translation else []
         share = torch.stack([messages.user_share, messages.item_share], dim=1)[self._recommended]
-        return self.intent(tables, self._plan(summed, single), share, self._random())
+        return self.intent(tables, self._plan(summed, single), share, self.noise_source())
 
     def _generate(self, tables: GeneratorTables | None, user: Tensor, item: Tensor) -> Tensor:
         if tables is None:
             return self.user_embedding.new_zeros(user.numel(), self.config.dim)
         plan = self._plan([], self._make_blocks(user, item))
         none = self.user_embedding.new_zeros(0, 2)
-        intents: Tensor = self.intent(tables, plan, none, self._random())[1]
+        intents: Tensor = self.intent(tables, plan, none, self.noise_source())[1]
         return intents
 
     def _propagate(self, messages: Messages, sums: Tensor | None) -> dict[str, Tensor]:
@@ -296,12 +304,6 @@ class UDITSR(QueryRecommender):
 
     def _make_blocks(self, user: Tensor, item: Tensor) -> list[PairBlock]:
         return make_blocks(user, item, self.item_words, len(self.words.words), self.num_users)
-
-    def _random(self) -> torch.Generator:
-        if self._generator is None:
-            device = self.user_embedding.device
-            self._generator = torch.Generator(device).manual_seed(self.config.seed)
-        return self._generator
 
     @classmethod
     def memory_hint(

@@ -9,6 +9,7 @@ from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
 from graphrec.graphs.schema import ITEM, USER
+from graphrec.graphs.words import carry_table
 from graphrec.models.recommender import Recommender
 from graphrec.training_run import epoch_generator
 from graphrec.unlearn.forget_set import ForgetSet
@@ -40,6 +41,10 @@ def copy_on(model: Recommender, data: HeteroData) -> tuple[Recommender, dict[str
     features = {name: own[name].detach().clone() for name in copy.feature_rows()}
     fitted = set(model.fitted_buffers())
     state = {key: value for key, value in model.state_dict().items() if key not in fitted}
+    # Words that stay keep their row; the vocabulary is that of the edited graph.
+    words = model.word_rows()
+    for name, known in copy.word_rows().items():
+        state[name] = carry_table(state[name], own[name].detach(), words[name], known)
     missing, _ = copy.load_state_dict(state, strict=False)
     unknown = set(missing) - fitted
     if unknown:

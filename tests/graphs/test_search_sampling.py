@@ -58,3 +58,22 @@ def test_negatives_are_uniform_over_what_is_left(data):
 def test_batch_size_is_checked(data):
     with pytest.raises(GraphError, match="'batch_size' must be at least 1"):
         epoch(data, size=0)
+
+
+def test_removed_items_are_no_negatives(data):
+    """User 1 has item 3: of items 0 to 2, item 2 was removed."""
+    data['item'].is_removed = torch.tensor([False, False, True, False])
+    data['user', 'searches', 'query'].edge_index = torch.tensor([[1], [0]])
+    data['query', 'finds', 'item'].edge_index = torch.tensor([[0], [3]])
+    drawn = {
+        (u, j)
+        for seed in range(20)
+        for b in epoch(data, seed)[0]
+        for u, j in zip(*_ends(b), strict=True)
+    }
+    assert {j for u, j in drawn if u == 1} == {0, 1}
+    assert 2 not in {j for _, j in drawn}
+
+
+def _ends(batch):
+    return batch.user.tolist(), batch.neg.tolist()

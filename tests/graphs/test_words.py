@@ -18,6 +18,7 @@ from graphrec.graphs.search import (
 from graphrec.graphs.words import (
     WordLists,
     carry_rows,
+    carry_table,
     encode_texts,
     query_words,
     tokenize,
@@ -201,6 +202,13 @@ def test_lists_are_selected_cut_and_padded():
 
 def test_rows_are_carried_by_word():
     assert carry_rows(['a', 'b', 'd'], ['b', 'c', 'd']).tolist() == [1, -1, 2]
+
+
+def test_a_table_takes_the_rows_of_known_words():
+    old, new = torch.tensor([[1.0], [2.0], [4.0]]), torch.full((3, 1), -1.0)
+    table = carry_table(old, new, ['a', 'b', 'd'], ['b', 'c', 'd'])
+    assert table.tolist() == [[2.0], [-1.0], [4.0]]
+    assert new.tolist() == [[-1.0]] * 3
 
 
 def test_word_nodes_are_a_copy(graph):

@@ -11,6 +11,7 @@ from graphrec.models.multimodal import MultimodalLightGCN
 USERS, ITEMS = 61, 43
 SIZES = {'user': USERS, 'item': ITEMS}
 CASES = [(name, {}) for name in models.__all__ if name != 'Recommender'] + [
+    ('BM25', {'with_queries': True}),
     ('BM3', {'freeze_features': True}),
     ('BUIR', {'moves': 'batch'}),
     ('ContrastiveLightGCN', {'view': 'hypergraph', 'against': 'main', 'num_hyperedges': 7}),
@@ -19,6 +20,8 @@ CASES = [(name, {}) for name in models.__all__ if name != 'Recommender'] + [
     ('MMHCL', {'user_weight': 0.0}),
     ('MMHCL', {'backbone': 'ngcf'}),
     ('SelfCF', {'variant': 'he'}),
+    ('UDITSR', {'generator': False, 'recommendations': 'all'}),
+    ('UDITSR', {'searches': False}),
     ('VBPR', {'biases': True, 'freeze_features': False}),
 ]
 IDS = [f'{name}-{"-".join(config)}' for name, config in CASES]
@@ -27,7 +30,11 @@ SMALL = {'dim': 8, 'num_prototypes': 5, 'hidden': 9, 'k': 4, 'num_hyperedges': 7
 
 @pytest.fixture(scope='module')
 def data():
-    return planted(USERS, ITEMS, num_interactions=600, num_communities=3, seed=1)
+    data = planted(
+        USERS, ITEMS, num_interactions=600, num_communities=3, num_queries=9, num_intents=3, seed=1
+    )
+    data['item'].title = [f'thing {n}' for n in range(ITEMS)]
+    return data
 
 
 def build(data, name, config):
@@ -48,6 +55,10 @@ def test_every_row_of_a_node_is_declared(data, name, config):
     for key, value in tensors(model).items():
         if value.dim() and value.size(0) in (USERS, ITEMS, USERS + ITEMS):
             assert key in declared, f'{key} has {value.size(0)} rows'
+    assert ('user', 'searches', 'query') in data.edge_types
+    for key, words in model.word_rows().items():
+        assert tensors(model)[key].size(0) == len(words)
+        assert len(words) not in (USERS, ITEMS, USERS + ITEMS)
     for key, types in declared.items():
         assert tensors(model)[key].size(0) == sum(SIZES[kind] for kind in types), key
     assert set(model.feature_rows()) <= set(declared)

@@ -395,3 +395,11 @@ def test_training_beats_popularity_in_both_tasks(planted_searches):
     floor = graphrec.evaluate(Popularity.from_graph(data), data, k=10)['ndcg@10']
     assert graphrec.evaluate(model, data, k=10)['ndcg@10'] > 1.5 * floor
     assert graphrec.evaluate(model, data, k=10, task='search')['ndcg@10'] > 1.5 * floor
+
+
+def test_a_model_that_generates_no_intent_gives_no_reason(searching):
+    assert UDITSR.from_graph(searching(), dim=4).has_demand
+    for config in ({'generator': False}, {'searches': False}):
+        model = UDITSR.from_graph(searching(), dim=4, **config)
+        assert not model.has_demand
+        assert 'reason' not in graphrec.recommend(model, searching(), k=1)
