@@ -18,9 +18,11 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import ITEM, USER, WORD, num_items, num_users
+from graphrec.graphs.schema import ITEM, USER, WORD, EdgeType, num_items, num_users
 from graphrec.graphs.search import QUERY_CONTAINS, event_labels, query_texts, search_events
 
+#: Edge types that :func:`with_words` counts from search events.
+WORD_COUNTS: tuple[EdgeType, EdgeType] = ((USER, 'searched', WORD), (ITEM, 'found_by', WORD))
 TOKEN = r'(?u)\b\w+\b'
 
 
@@ -202,11 +204,8 @@ def with_words(data: HeteroData, words: QueryWords) -> HeteroData:
     out = copy.copy(data)
     out[WORD].id = np.array(words.words, dtype=object)
     out[WORD].num_nodes = len(words.words)
-    for edge_type, lists in (
-        (QUERY_CONTAINS, words.query),
-        ((USER, 'searched', WORD), words.user),
-        ((ITEM, 'found_by', WORD), words.item),
-    ):
+    edge_types = (QUERY_CONTAINS, *WORD_COUNTS)
+    for edge_type, lists in zip(edge_types, (words.query, words.user, words.item), strict=True):
         if edge_type[0] in out.node_types:
             out[edge_type].edge_index = torch.stack([lists.row, lists.word])
     return out

@@ -127,7 +127,8 @@ class RemoveItems(Edit):
 @dataclasses.dataclass(frozen=True)
 class RemoveQueries(Edit):
     r"""Removes queries: their search events in every split, their words, text and other
-    attributes. The interactions that the searches led to stay.
+    attributes. The interactions that the searches led to stay. An id that is text may be the
+    query itself, so it becomes ``'<removed query 3>'`` with the number of the node.
 
     Args:
         ids: Original ids.

@@ -193,7 +193,7 @@ def _finish(
             'forget_auc': monitor.auc(model),
             f'valid_recall@{monitor.k}': monitor.recall(model),
         }
-        _judge(report, after, before, monitor)
+        _judge(report, after, before, monitor, model.has_queries)
     report.metrics = {
         name: {'before': before[name], 'after': after[name]}
         for name in before
@@ -206,7 +206,11 @@ def _finish(
 
 
 def _judge(
-    report: ForgetReport, after: dict[str, float], before: dict[str, float], monitor: Monitor
+    report: ForgetReport,
+    after: dict[str, float],
+    before: dict[str, float],
+    monitor: Monitor,
+    reads_queries: bool,
 ) -> None:
     auc, recall = after['forget_auc'], after[f'valid_recall@{monitor.k}']
     floor = (1 - monitor.epsilon) * before[f'valid_recall@{monitor.k}']
@@ -226,6 +230,9 @@ def _judge(
     elif monitor.served.size(1) or not monitor.measures_utility:
         report.status = 'not_measurable'
         report.reason += '; too few held-out pairs to compare with'
+    elif reads_queries and monitor.served_searches:
+        report.status = 'not_measurable'
+        report.reason += '; what searches alone had taught is not measured here'
     else:
         report.status = 'passed'
         report.notes.append(

@@ -8,8 +8,9 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import INTERACTS, ITEM, USER, EdgeType
+from graphrec.graphs.schema import INTERACTS, ITEM, SEARCHES, USER, EdgeType
 from graphrec.graphs.search import event_labels, event_types
+from graphrec.graphs.words import WORD_COUNTS
 from graphrec.unlearn.references import owners
 from graphrec.unlearn.removals import REVERSE_PREFIX
 from graphrec.unlearn.targets import Targets, copies_of, is_among
@@ -42,6 +43,7 @@ def gone_edges(data: HeteroData, targets: Targets) -> dict[EdgeType, Tensor]:
             key = user * int(data[ITEM].num_nodes) + item
             event |= is_among(key, targets.pairs[INTERACTS])
         gone[searches] = gone[finds] = event
+    _check_word_counts(data, gone)
     return gone
 
 
@@ -84,6 +86,15 @@ def _memberships(data: HeteroData, targets: Targets, edge_type: EdgeType) -> lis
         item = pairs[start.repeat_interleave(count) + place] % width
         keys.append((node.repeat_interleave(count) * width + item).sort().values)
     return keys
+
+
+def _check_word_counts(data: HeteroData, gone: dict[EdgeType, Tensor]) -> None:
+    counted = [t for t in WORD_COUNTS if t in data.edge_types]
+    if counted and SEARCHES in gone and bool(gone[SEARCHES].any()):
+        raise GraphError(
+            f'{counted[0]} was counted from search events that go, and nobody says from which; '
+            'take it out, and call graphrec.graphs.with_words on the edited graph'
+        )
 
 
 def _check_directions(data: HeteroData, targets: Targets) -> None:

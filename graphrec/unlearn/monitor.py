@@ -64,6 +64,8 @@ class Monitor:
         self.data, self.epsilon, self.tolerance, self.seed = data, epsilon, tolerance, seed
         self.seconds = 0.0
         self.served = served_pairs(data, forget)
+        #: Forgotten searches of pairs that could be served again.
+        self.served_searches = served_pairs(data, forget, forget.events[::2]).size(1)
         self.half_width = math.nan
         generator = torch.Generator().manual_seed(seed)
         valid = self._valid_edges()
@@ -142,10 +144,10 @@ class Monitor:
         return self.data[HOLDOUT_VALID].edge_index
 
 
-def served_pairs(data: HeteroData, forget: ForgetSet) -> Tensor:
+def served_pairs(data: HeteroData, forget: ForgetSet, pairs: Tensor | None = None) -> Tensor:
     """Forgotten pairs neither end of which was removed :math:`(2, F)`: those that could be
-    recommended again."""
-    pairs = forget.pairs.to(train_edges(data).device)
+    recommended again. Other pairs of the forget set may be given."""
+    pairs = (forget.pairs if pairs is None else pairs).to(train_edges(data).device)
     gone_user = torch.zeros(num_users(data), dtype=torch.bool, device=pairs.device)
     gone_item = torch.zeros(num_items(data), dtype=torch.bool, device=pairs.device)
     gone_user[forget.users.to(pairs.device)] = True

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphrec.graphs.schema import FEATURE_PREFIX, ITEM, PRESENT_PREFIX, REMOVED, modalities
+from graphrec.graphs.schema import (
+    FEATURE_PREFIX,
+    ITEM,
+    PRESENT_PREFIX,
+    QUERY,
+    REMOVED,
+    modalities,
+)
 from graphrec.graphs.semantic import frozen_modalities
 from graphrec.unlearn.references import checked_numbers, is_neighbour_list, target_of
 from graphrec.unlearn.store_values import per_node
@@ -47,10 +54,32 @@ def blank_nodes(data: HeteroData, targets: Targets) -> Blanked:
             if mask is not None and mask.any():
                 _blank(data, node_type, name, value, mask, done)
             _cut_mentions(data, node_type, name, value, targets, done)
+    if QUERY in targets.nodes and 'id' in data[QUERY]:
+        _blank_query_ids(data, targets.nodes[QUERY], done)
     for node_type, mask in targets.nodes.items():
         if mask.any():
             data[node_type][REMOVED] = _like(data, marked(data, node_type) | mask)
     return done
+
+
+def _blank_query_ids(data: HeteroData, mask: Tensor, done: Blanked) -> None:
+    """Ids of queries that are text may be the query itself: those of the masked ones give way
+    to their number."""
+    ids = np.asarray(data[QUERY].id)
+    if ids.dtype.kind in 'iu' or not mask.any():
+        return
+    ids = ids.astype(object)
+    fresh = {number: removed_query_id(number) for number in mask.nonzero().squeeze(1).tolist()}
+    changed = [number for number, name in fresh.items() if ids[number] != name]
+    for number in changed:
+        ids[number] = fresh[number]
+    _count(done.rows, f'{QUERY}.id', len(changed))
+    data[QUERY].id = ids
+
+
+def removed_query_id(number: int) -> str:
+    """The id of a removed query whose own was text."""
+    return f'<removed query {number}>'
 
 
 def _blank_modalities(data: HeteroData, targets: Targets, done: Blanked) -> None:

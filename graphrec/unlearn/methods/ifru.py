@@ -10,6 +10,7 @@ from graphrec.graphs.schema import train_edges
 from graphrec.unlearn.methods.influence import (
     InfluenceOptions,
     apply_step,
+    check_learns_pairs,
     forgotten_gradient,
     newton_step,
     original_on,
@@ -54,7 +55,11 @@ def ifru(task: Task, options: IFRUOptions) -> Outcome:
     The Hessian is that of the propagated loss on the edited graph; the published code takes
     it of the loss without propagation. How near, and the damping, are reconstructed. No
     guarantee.
+
+    Raises:
+        GraphError: As :func:`~graphrec.unlearn.methods.influence.influence` does.
     """
+    check_learns_pairs(task.original)
     before = original_on(task, task.original_data)
     after = original_on(task, task.data)
     right = forgotten_gradient(task, before)

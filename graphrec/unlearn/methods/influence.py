@@ -10,6 +10,7 @@ from torch_geometric.data import HeteroData
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.schema import train_edges
+from graphrec.models.query_recommender import QueryRecommender
 from graphrec.models.recommender import Recommender
 from graphrec.unlearn.fresh_rows import copy_on
 from graphrec.unlearn.objectives import ForgetSampler
@@ -63,11 +64,25 @@ def influence(task: Task, options: InfluenceOptions) -> Outcome:
     they were. Noise of a model (dropout, views) is the same in every evaluation. Bounded
     only for convex losses; none for graph models, whose retained losses change with the edit
     too (see :func:`~graphrec.unlearn.methods.ifru.ifru`). No guarantee.
+
+    Raises:
+        GraphError: If the model learns from searches with their words, whose losses are none
+            of pairs.
     """
+    check_learns_pairs(task.original)
     before, _ = copy_on(task.original, task.original_data)
     right = forgotten_gradient(task, before)
     solution, steps = newton_step(task, right, None, options)
     return apply_step(task, solution, steps, options.scale)
+
+
+def check_learns_pairs(model: Recommender) -> None:
+    """Raises :class:`GraphError` for a model whose loss reads the query of an event."""
+    if isinstance(model, QueryRecommender):
+        raise GraphError(
+            f'influence functions read the losses of pairs, and {type(model).__name__} learns from '
+            "search events; choose another method, such as 'finetune'"
+        )
 
 
 def forgotten_gradient(task: Task, model: Recommender) -> Tensor:

@@ -1,5 +1,6 @@
 """Every model times every kind of request, in seconds on planted data."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,7 +24,10 @@ MULTIMODAL = [
     'SemanticItemGraph',
     'VBPR',
 ]
+SEARCHING = ['BM25', 'HyperSaR', 'QueryBilinear', 'UDITSR', 'UnionLightGCN']
 VARIANTS = {
+    'BM25-queries': ('BM25', {'with_queries': True}),
+    'UDITSR-plain': ('UDITSR', {'generator': False, 'pad_with_word': True}),
     'SelfCF-he': ('SelfCF', {'variant': 'he'}),
     'BUIR-batch': ('BUIR', {'moves': 'batch'}),
     'VBPR-trained': ('VBPR', {'biases': True, 'freeze_features': False}),
@@ -44,7 +48,30 @@ def small():
 
 
 @pytest.fixture(scope='session')
-def trained(small):
+def searched():
+    """A graph with searches, and titles to search in."""
+    data = graphrec.datasets.planted(
+        USERS,
+        ITEMS,
+        num_interactions=900,
+        num_communities=3,
+        num_queries=9,
+        num_intents=3,
+        noise_share=0.2,
+        seed=1,
+    )
+    data['item'].title = np.array([f'thing {n}' for n in range(ITEMS)], dtype=object)
+    return data
+
+
+@pytest.fixture(scope='session')
+def graph_of(small, searched):
+    """A function from a name to the graph of the model of that name."""
+    return lambda name: searched if name.split('-')[0] in SEARCHING else small
+
+
+@pytest.fixture(scope='session')
+def trained(graph_of):
     """A function from a name to the model of that name, trained once."""
     cache = {}
 
@@ -54,8 +81,8 @@ def trained(small):
             cls = getattr(models, cls)
             known = cls.config_class.__dataclass_fields__
             sizes = {key: value for key, value in SMALL.items() if key in known}
-            model = cls.from_graph(small, **(sizes | config))
-            graphrec.fit(model, small, progress=False, **FIT)
+            model = cls.from_graph(graph_of(name), **(sizes | config))
+            graphrec.fit(model, graph_of(name), progress=False, **FIT)
             cache[name] = model
         return cache[name]
 
@@ -71,6 +98,7 @@ def edits(data):
         'items': unlearn.RemoveItems([5, 40]),
         'modality': unlearn.RemoveModality('visual', items=[8, 9]),
         'whole modality': unlearn.RemoveModality('visual'),
+        'queries': unlearn.RemoveQueries([2, 7]),
         'all at once': unlearn.RemoveUsers([3])
         | unlearn.RemoveItems([5])
         | unlearn.RemoveModality('text', items=[8])
@@ -80,11 +108,16 @@ def edits(data):
 
 KINDS = ['interactions', 'users', 'items', 'modality', 'whole modality', 'all at once']
 PLAIN_KINDS = ['interactions', 'users', 'items', 'all at once']
-CASES = [
-    (name, kind)
-    for name in [*NAMES, *VARIANTS]
-    for kind in (KINDS if name.split('-')[0] in MULTIMODAL else PLAIN_KINDS)
-]
+
+
+def kinds_of(name):
+    name = name.split('-')[0]
+    if name in SEARCHING:
+        return [*PLAIN_KINDS, 'queries']
+    return KINDS if name in MULTIMODAL else PLAIN_KINDS
+
+
+CASES = [(name, kind) for name in [*NAMES, *VARIANTS] for kind in kinds_of(name)]
 
 
 def options_for(method):
@@ -104,16 +137,17 @@ def check(result):
 
 
 @pytest.mark.parametrize(('name', 'kind'), CASES)
-def test_methods_work_on_every_model(trained, small, name, kind):
-    model, edit = trained(name), edits(small)[kind]
-    edited = edit.apply(small)
+def test_methods_work_on_every_model(trained, graph_of, name, kind):
+    model, data = trained(name), graph_of(name)
+    edit = edits(data)[kind]
+    edited = edit.apply(data)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     drawn = fresh_rows(*_arguments(model, edited))
     served = kind in ('interactions', 'all at once')
     for method in METHODS_FOR_ALL if served else METHODS_WITHOUT_PAIRS:
         result = unlearn.forget(
             model,
-            small,
+            data,
             edit,
             method,
             fit=FIT,
@@ -135,13 +169,18 @@ def _arguments(model, edited):
     return copy, edited.forget, fresh_seed(0), features
 
 
-@pytest.mark.parametrize('name', ['LightGCN', 'FREEDOM', 'LIRDRec', 'MMHCL'])
+@pytest.mark.parametrize('name', ['LightGCN', 'FREEDOM', 'LIRDRec', 'MMHCL', 'UDITSR'])
 @pytest.mark.parametrize('method', [name for name in METHODS if name not in METHODS_FOR_ALL])
-def test_every_method_on_some_models(trained, small, name, method):
-    every = edits(small)
+def test_every_method_on_some_models(trained, graph_of, name, method):
+    data = graph_of(name)
+    every = edits(data)
+    if name == 'UDITSR' and method in ('influence', 'ifru'):
+        with pytest.raises(graphrec.GraphError, match='UDITSR learns from search events'):
+            unlearn.forget(trained(name), data, every['users'], method, fit=FIT)
+        return
     for kind in ('interactions', 'all at once'):
         result = unlearn.forget(
-            trained(name), small, every[kind], method, fit=FIT, options=options_for(method)
+            trained(name), data, every[kind], method, fit=FIT, options=options_for(method)
         )
         check(result)
 
