@@ -21,12 +21,16 @@ from graphrec.graphs.schema import (
     FEATURE_PREFIX,
     ITEM,
     PRESENT_PREFIX,
+    QUERY,
+    USER,
     modalities,
     num_items,
     num_users,
     train_edges,
 )
+from graphrec.graphs.search import QUERY_CONTAINS, Events, event_labels, search_events
 from graphrec.graphs.semantic import semantic_graph, semantic_modalities
+from graphrec.graphs.words import WordLists, query_words
 from graphrec.unlearn.forget_set import ForgetSet
 from graphrec.unlearn.stores import entries
 
@@ -180,6 +184,38 @@ def _feature_residue(part: str, x: Tensor, forget: ForgetSet, data: HeteroData) 
     return count + (int(present.cpu()[rows].sum()) if present is not None else 0)
 
 
+def _words(data: HeteroData) -> dict[str, Any]:
+    told = 'text' in data[QUERY] if QUERY in data.node_types else False
+    if not told and QUERY_CONTAINS not in data.edge_types:
+        return {}
+    words = query_words(data)
+    return {USER: words.user, ITEM: words.item, QUERY: words.query}
+
+
+def _word_residue(part: str, lists: WordLists, forget: ForgetSet, data: HeteroData) -> int:
+    gone = {USER: forget.users, ITEM: forget.items, QUERY: forget.queries}[part]
+    return int(lists.count[gone.cpu()].sum())
+
+
+def _searches(data: HeteroData) -> dict[str, Any]:
+    return {label: search_events(data, label) for label in event_labels(data)}
+
+
+def _search_residue(part: str, events: Events, forget: ForgetSet, data: HeteroData) -> int:
+    """Events of removed nodes, and training events that were forgotten, whole."""
+    ends = (events.user, events.query, events.item)
+    gone = _among(ends[0], forget.users) | _among(ends[1], forget.queries)
+    gone |= _among(ends[2], forget.items)
+    if part == 'train':
+        widths = int(data[QUERY].num_nodes), num_items(data)
+        known, wanted = (
+            (user.cpu() * widths[0] + query.cpu()) * widths[1] + item.cpu()
+            for user, query, item in (ends, forget.events)
+        )
+        gone |= torch.isin(known, wanted)
+    return int(gone.sum())
+
+
 def _among(values: Tensor, wanted: Tensor) -> Tensor:
     return torch.isin(values.cpu(), wanted.cpu())
 
@@ -191,5 +227,7 @@ DEPENDENCIES: tuple[Dependency, ...] = (
     Dependency('co-occurrence graph', _cooccurrence, _item_residue),
     Dependency('features of items', _features, _feature_residue),
     Dependency('degrees and popularity', _popularity, _popularity_residue),
+    Dependency('search events', _searches, _search_residue),
+    Dependency('words of searches', _words, _word_residue),
     Dependency('training sampler', _sampler, sampler_residue),
 )

@@ -27,7 +27,8 @@ def copy_on(model: Recommender, data: HeteroData) -> tuple[Recommender, dict[str
     never in the copy. The input model is only read.
 
     Raises:
-        GraphError: If the model has parameters and names no row of a node.
+        GraphError: If the model has parameters and names no row of a node, or its words are
+            not those of its rows.
     """
     if isinstance(model, ShardedRecommender):
         return model.on_graph(data), {}
@@ -44,6 +45,11 @@ def copy_on(model: Recommender, data: HeteroData) -> tuple[Recommender, dict[str
     # Words that stay keep their row; the vocabulary is that of the edited graph.
     words = model.word_rows()
     for name, known in copy.word_rows().items():
+        if len(words[name]) != len(state[name]):
+            raise GraphError(
+                f'{name!r} has {len(state[name])} rows for {len(words[name])} words; the model '
+                'mixes those of two graphs, build it anew'
+            )
         state[name] = carry_table(state[name], own[name].detach(), words[name], known)
     missing, _ = copy.load_state_dict(state, strict=False)
     unknown = set(missing) - fitted

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.contrastive.rescaled_edge_drop import RescaledEdgeDrop
-from graphrec.graphs.schema import num_items, num_users, train_edges
+from graphrec.graphs.schema import QUERY, num_items, num_users, train_edges
+from graphrec.graphs.search import search_events
 from graphrec.graphs.sparse import Sparse
 from graphrec.models.recommender import Recommender
 from graphrec.unlearn.dependencies import count_pairs
@@ -24,6 +25,7 @@ from graphrec.unlearn.stores import (
     equal,
     leaves,
     parts_of_leaf,
+    texts,
 )
 
 #: What models make on first use, by attribute, with the function that makes it of a model
@@ -32,6 +34,10 @@ LAZY: dict[str, Callable[[Any], Any]] = {
     '_dropper': lambda model: RescaledEdgeDrop(model.adjacency, model.num_users),
     '_drawn': lambda model: model._draw(model._seeded()),
 }
+
+#: Cached properties of what models hold, by the model's attribute: the reference computes them,
+#: so that they are compared.
+CACHED = {'words': 'numbers', '_blocks': 'readers'}
 
 ROWS = 'rows of nodes'
 PARAMETER = 'other parameters'
@@ -64,27 +70,39 @@ def model_stores(
 
     - rows of nodes (:meth:`~graphrec.models.Recommender.node_rows`), whose removed ones are
       checked apart;
-    - another parameter, not of the size of the nodes;
+    - another parameter, not of the size of the nodes, and of the shape that a rebuild gives it
+      (a row for every word left);
     - declared state (:meth:`~graphrec.models.Recommender.fitted_buffers`) that is not the
       original's;
     - equal to the reference's, bit for bit;
     - the draw of an epoch: a sparse graph or a list of edges all of whose entries the
       reference's graphs of that shape hold;
-    - small: of no length that counts nodes or training edges, and without forgotten pairs.
+    - small: of no length that counts nodes, words or training edges, and without forgotten
+      pairs.
+
+    No text may be anywhere that the reference does not hold.
     """
     reference, _ = copy_on(model, edited)
     for name, build in LAZY.items():
         if hasattr(reference, name) and not getattr(reference, name) and getattr(model, name):
             setattr(reference, name, build(reference))
+    for name, cached in CACHED.items():
+        held = getattr(reference, name, [])
+        for part in held if isinstance(held, list) else [held]:
+            getattr(part, cached, None)
     rebuilt = {leaf.path: leaf.value for leaf in leaves(reference)}
     graphs = _graphs(rebuilt, edited)
     users, items = num_users(edited), num_items(edited)
     sizes = {users, items, users + items, forget.pairs.size(1), train_edges(edited).size(1)}
     sizes |= {train_edges(edited).size(1) + forget.pairs.size(1)}
+    sizes |= _search_sizes(edited, forget)
+    sizes |= {len(words) for m in (original, reference) for words in m.word_rows().values()}
+    sizes |= {size + 1 for size in sizes}  # Row pointers.
     sizes -= {0, 1, 2}
     parameters = dict(model.named_parameters())
     before = dict(original.named_buffers())
-    rows, fitted = model.node_rows(), set(model.fitted_buffers())
+    shapes = {name: value.shape for name, value in reference.named_parameters()}
+    rows, words, fitted = model.node_rows(), model.word_rows(), set(model.fitted_buffers())
     report = StoreReport()
     for leaf in leaves(model):
         path, value, _ = leaf
@@ -97,8 +115,12 @@ def model_stores(
             _note(report, path, ROWS, False)
         elif path in parameters:
             sized = value.dim() > 0 and value.size(0) in {users, items, users + items}
-            kind = 'a parameter of the size of the nodes, not declared' if sized else PARAMETER
-            _note(report, path, kind, sized)
+            kind = PARAMETER
+            if sized and path not in words:
+                kind = 'a parameter of the size of the nodes, not declared'
+            elif value.shape != shapes.get(path):
+                kind = 'a parameter of another shape than a rebuild gives it'
+            _note(report, path, kind, kind != PARAMETER)
         elif _is_rebuilt(leaf, rebuilt):
             held = not isinstance(value, Sparse) or cached_forms_agree(value)
             kind = REBUILT if held else 'a cached form that differs from its operator'
@@ -106,6 +128,9 @@ def model_stores(
         else:
             why = _unregistered(value, graphs, sizes, forget, edited)
             _note(report, path, why or _kind(value, graphs), bool(why))
+    stray = texts(model) - texts(reference) - {model.training_digest}
+    if stray:  # A text may be a query, which does not belong in a report.
+        report.failures['texts'] = f'{len(stray)} that no rebuild gives'
     if model.training_digest != reference.training_digest:
         report.failures['training_digest'] = 'of another graph'
     return report
@@ -120,6 +145,14 @@ def _note(report: StoreReport, path: str, kind: str, failed: bool) -> None:
 
 def _is_rebuilt(leaf: Leaf, rebuilt: dict[str, Any]) -> bool:
     return leaf.path in rebuilt and equal(leaf.value, rebuilt[leaf.path])
+
+
+def _search_sizes(edited: HeteroData, forget: ForgetSet) -> set[int]:
+    """Lengths that count queries and search events, before and after."""
+    if QUERY not in edited.node_types:
+        return set()
+    left, gone = search_events(edited).user.numel(), forget.events.size(1)
+    return {int(edited[QUERY].num_nodes), left, gone, left + gone}
 
 
 def _graphs(rebuilt: dict[str, Any], edited: HeteroData) -> dict[tuple[int, ...], Tensor]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -21,8 +22,10 @@ from graphrec.graphs.schema import (
     FEATURE_PREFIX,
     INTERACTS,
     ITEM,
+    QUERY,
     USER,
     modalities,
+    node_ids,
     num_items,
     num_users,
 )
@@ -32,7 +35,7 @@ from graphrec.unlearn.edits import Edit, EditSet, RemoveModality
 from graphrec.unlearn.forget_set import ForgetSet
 from graphrec.unlearn.fresh_rows import copy_on, fresh_rows, fresh_seed
 from graphrec.unlearn.model_stores import model_stores
-from graphrec.unlearn.stores import entries, equal, leaves, storages
+from graphrec.unlearn.stores import entries, equal, leaves, storages, texts
 
 #: Two values that no data holds, for the taint check; exact in float32 and as integers.
 SENTINELS = (77_777_792.0, 55_555_584.0)
@@ -106,14 +109,25 @@ def structural(setting: Setting) -> Check:
         for part, value in dependency.build(edited).items():
             found = dependency.residue(part, value, forget, edited)
             counts[f'{dependency.name} ({part})'] = found
+    if QUERY in edited.node_types:
+        counts['texts of queries'] = _query_residue(setting)
     bad = {name: n for name, n in counts.items() if n}
     detail = _list('traces in', bad) if bad else f'{len(counts)} stores hold no trace'
     return Check('structure', not bad, detail, bad)
 
 
+def _query_residue(setting: Setting) -> int:
+    """Removed queries that still have their text, or an id that is text."""
+    number = setting.forget.queries.tolist()
+    said = setting.edited[QUERY].get('text')
+    left = 0 if said is None else sum(bool(said[n]) for n in number)
+    before, after = (node_ids(data, QUERY) for data in (setting.data, setting.edited))
+    return left + sum(isinstance(after[n], str) and after[n] == before[n] for n in number)
+
+
 def _edge_residue(data: HeteroData, edge_type: tuple[str, str, str], forget: ForgetSet) -> int:
     src, verb, dst = edge_type
-    gone = {USER: forget.users, ITEM: forget.items, 'query': forget.queries}
+    gone = {USER: forget.users, ITEM: forget.items, QUERY: forget.queries}
     total = 0
     for name in ('edge_index', 'edge_label_index'):
         index = data[edge_type].get(name)
@@ -154,6 +168,7 @@ def taint(setting: Setting) -> Check:
         for path, value, _ in leaves(model)
         if path not in parameters and not (path in kept and equal(value, kept[path]))
     ]
+    left += sum(tainted_word(value) in texts(model) for value in SENTINELS)
     counts = {'sentinels left': left, 'digests that differ': differs, 'stale arrays': len(stale)}
     bad = any(counts.values())
     detail = 'two sentinels in the forgotten values left no trace'
@@ -163,9 +178,14 @@ def taint(setting: Setting) -> Check:
     return Check('taint', not bad, detail, counts)
 
 
+def tainted_word(value: float) -> str:
+    """A word that nobody searches."""
+    return f'sentinel{value:.0f}'
+
+
 def tainted_graph(data: HeteroData, forget: ForgetSet, value: float) -> HeteroData:
-    """A copy with :obj:`value` in every forgotten feature row, and in every value of a
-    forgotten training edge."""
+    """A copy with :obj:`value` in every forgotten feature row, in every value of a forgotten
+    training edge and, as a word, in the text of every removed query."""
     tainted = copy.copy(data)
     for name in modalities(data):
         rows = forgotten_rows(name, forget)
@@ -173,6 +193,11 @@ def tainted_graph(data: HeteroData, forget: ForgetSet, value: float) -> HeteroDa
         x = data[ITEM][key].clone()
         x[rows.to(x.device)] = value
         tainted[ITEM][key] = x
+    if QUERY in data.node_types and 'text' in data[QUERY]:
+        said = list(data[QUERY].text)
+        for number in forget.queries.tolist():
+            said[number] = tainted_word(value)
+        tainted[QUERY].text = np.array([*said, None], dtype=object)[:-1]
     store, items = data[INTERACTS], num_items(data)
     key = store.edge_index[0] * items + store.edge_index[1]
     gone = torch.isin(key.cpu(), (forget.pairs[0] * items + forget.pairs[1]).cpu())

@@ -18,7 +18,7 @@ from graphrec.graphs.sparse import Sparse
 #: Attributes of operators that are made on first use, by class: work tables that are written
 #: before they are read, and other forms of what the operator holds, which
 #: :func:`cached_forms_agree` compares with it.
-SCRATCH = {'Polynomial': ('_pool',)}
+SCRATCH = {'Polynomial': ('_pool',), 'UDITSR': ('_pool',)}
 CACHES = {'Sparse': ('_transpose', '_cuda_matrix', '_blocks')}
 _ATOMS = (str, bytes, bool, int, float, complex, type(None), type, torch.Generator, torch.device)
 _SKIPPED = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, types.ModuleType)
@@ -60,8 +60,11 @@ def _walk(value: Any, path: str, above: tuple[int, ...]) -> Iterator[Leaf]:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    hidden = SCRATCH.get(type(value).__name__, ())
     if isinstance(value, torch.nn.Module):
         for name, part in vars(value).items():
+            if name in hidden:
+                continue
             if name in ('_parameters', '_buffers', '_modules'):
                 yield from part.items()
             else:
@@ -87,7 +90,6 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         if not numbers:
             yield from ((str(n), part) for n, part in enumerate(value))
     elif dataclasses.is_dataclass(value) or hasattr(value, '__dict__'):
-        hidden = SCRATCH.get(type(value).__name__, ())
         yield from ((name, part) for name, part in vars(value).items() if name not in hidden)
     for name in getattr(type(value), '__slots__', ()):
         if isinstance(name, str) and hasattr(value, name):
@@ -103,6 +105,24 @@ def _numbers(name: str, values: Iterable[Any]) -> Iterator[tuple[str, _Listed]]:
     numbers = [part for v in found for part in v] if pairs else found
     if all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) for v in numbers):
         yield name, _Listed(np.asarray(found))
+
+
+def texts(root: Any) -> set[str]:
+    """Every text in an object outside of arrays, keys of dictionaries too."""
+    found: set[str] = set()
+    _gather_texts(root, found, ())
+    return found
+
+
+def _gather_texts(value: Any, found: set[str], above: tuple[int, ...]) -> None:
+    if isinstance(value, str):
+        found.add(value)
+    if isinstance(value, (*_ATOMS, *_SKIPPED, _Listed, Tensor, np.ndarray)) or id(value) in above:
+        return
+    if isinstance(value, Mapping):
+        found.update(key for key in value if isinstance(key, str))
+    for _, part in _parts(value):
+        _gather_texts(part, found, (*above, id(value)))
 
 
 def equal(a: Any, b: Any) -> bool:

@@ -16,6 +16,12 @@ from graphrec.unlearn.stores import equal
 
 USERS, ITEMS = 30, 24
 BY_NAME = {dependency.name: dependency for dependency in DEPENDENCIES}
+# Searches are rebuilt in test_searches.py.
+WITHOUT_SEARCHES = [
+    name
+    for name in BY_NAME
+    if name not in ('training sampler', 'search events', 'words of searches')
+]
 
 
 def raw(seed=0):
@@ -55,7 +61,7 @@ def edited_raw(kind):
 
 
 @pytest.mark.parametrize('kind', ['pairs', 'users', 'items', 'modality'])
-@pytest.mark.parametrize('name', [name for name in BY_NAME if name != 'training sampler'])
+@pytest.mark.parametrize('name', WITHOUT_SEARCHES)
 def test_edit_then_build_is_build_from_edited_raw(kind, name):
     edit, data, by_hand = edited_raw(kind)
     result = edit.apply(data)
@@ -134,5 +140,7 @@ def test_derived_features_go_with_their_modality():
 
 
 def test_planted_data_has_every_dependency():
-    data = planted(30, 20, num_interactions=200, num_communities=2, seed=0)
+    data = planted(
+        30, 20, num_interactions=200, num_communities=2, num_queries=5, num_intents=2, seed=0
+    )
     assert all(dependency.build(data) for dependency in DEPENDENCIES)
