@@ -7,7 +7,8 @@ from graphrec import FormatError, GraphError
 from graphrec.unlearn import RemoveAttribute, RemoveInteractions, RemoveModality, RemoveUsers
 from graphrec.unlearn.ledger import Ledger
 from graphrec.unlearn.ledger_check import verify_ledger
-from graphrec.unlearn.ledger_head import head_path, parse_receipt, write_head
+from graphrec.unlearn.ledger_head import Head, head_path, parse_receipt, write_head
+from graphrec.unlearn.ledger_table import Entry, connection, last_hash
 
 KEY = b'0123456789abcdef0123456789abcdef'
 SECRET = 'Ann-Other-7741'
@@ -140,6 +141,35 @@ def test_an_end_cut_off_with_the_head_is_found_by_a_receipt_only(path):
     assert verify_ledger(path).intact
     found = verify_ledger(path, receipt=parse_receipt(str(after)))
     assert found.problems == ('1 rows at the end are missing, by the receipt',)
+
+
+@pytest.mark.parametrize(
+    ('states', 'wrong'),
+    [
+        (('received', 'applied', 'audited', 'audited'), ()),
+        (('applied', 'received'), ('applied', 'received')),
+        (('received', 'audited'), ('audited',)),
+    ],
+)
+def test_states_in_the_wrong_order_are_found_in_a_chain_that_holds(path, states, wrong):
+    """Hashed anew by somebody who knows how, head included."""
+    with connection(path) as db:
+        number, previous = last_hash(db)
+    rows = []
+    for state in states:
+        number += 1
+        row = Entry(number, 'forged', state, '2026-01-01T00:00:00Z', '{}', previous, '')
+        rows.append(row._replace(hash=row.chained()))
+        previous = rows[-1].hash
+    with sqlite3.connect(path) as db:
+        db.executemany('INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)', rows)
+    db.close()
+    write_head(path, Head(number, previous), None)
+    assert verify_ledger(path).problems == tuple(
+        f'row {row.number} says {row.state!r} too early or again'
+        for row in rows
+        if row.state in wrong
+    )
 
 
 def test_a_head_that_lags_by_one_row_is_a_stop_and_by_more_is_not(path):
