@@ -1,7 +1,8 @@
+import pytest
 import torch
 
 import graphrec
-from graphrec.models import LightGCN, UnionLightGCN
+from graphrec.models import UDITSR, HyperSaR, LightGCN, QueryBilinear, UnionLightGCN
 
 
 def merged(data):
@@ -45,3 +46,13 @@ def test_save_load_and_refresh(searching, tmp_path):
         data[edge_type].edge_index = data[edge_type].edge_index[:, :0]
     model.refresh(data)
     assert torch.equal(model()['item'], LightGCN.from_graph(data, dim=4)()['item'])
+
+
+def test_people_outside_the_graph_are_served_by_the_union_alone(searching):
+    """A history is attached to the union graph; models that read words say that they cannot."""
+    data = searching()
+    found = graphrec.recommend(UnionLightGCN.from_graph(data, dim=4), data, history=[0, 3], k=2)
+    assert len(found) == 2
+    for kind in (UDITSR, HyperSaR, QueryBilinear):
+        with pytest.raises(graphrec.GraphError, match=f'{kind.__name__} cannot serve people'):
+            graphrec.recommend(kind.from_graph(data, dim=4), data, history=[0, 3], k=2)
