@@ -1,5 +1,5 @@
 """Which edges an edit takes away: those at removed nodes, every copy of a removed pair, and
-whole search events."""
+whole search events, with queries that nobody asks any more."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import INTERACTS, ITEM, SEARCHES, USER, EdgeType
+from graphrec.graphs.schema import INTERACTS, ITEM, QUERY, SEARCHES, USER, EdgeType
 from graphrec.graphs.search import event_labels, event_types
 from graphrec.graphs.words import WORD_COUNTS
 from graphrec.unlearn.references import owners
@@ -44,7 +44,30 @@ def gone_edges(data: HeteroData, targets: Targets) -> dict[EdgeType, Tensor]:
             event |= is_among(key, targets.pairs[INTERACTS])
         gone[searches] = gone[finds] = event
     _check_word_counts(data, gone)
+    _add_orphans(data, targets, gone)
     return gone
+
+
+def _add_orphans(data: HeteroData, targets: Targets, gone: dict[EdgeType, Tensor]) -> None:
+    """A query whose last search goes is removed with it, in place: its text is what somebody
+    typed. Whichever edit takes the last search, so that the order of edits does not matter."""
+    if QUERY not in data.node_types:
+        return
+    count = int(data[QUERY].num_nodes)
+    asked, left = (torch.zeros(count, dtype=torch.bool) for _ in range(2))
+    for label in event_labels(data):
+        searches = event_types(label)[0]
+        query = data[searches].edge_index[1].cpu()
+        asked[query] = True
+        left[query[~gone[searches].cpu()]] = True
+    orphans = asked & ~left
+    if not orphans.any():
+        return
+    known = targets.nodes.get(QUERY)
+    targets.nodes[QUERY] = orphans if known is None else known | orphans
+    for edge_type in data.edge_types:
+        if QUERY in (edge_type[0], edge_type[2]):
+            gone[edge_type] |= hits(data, targets, edge_type)(data[edge_type].edge_index)
 
 
 def hits(data: HeteroData, targets: Targets, edge_type: EdgeType) -> Callable[[Tensor], Tensor]:

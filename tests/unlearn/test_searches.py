@@ -118,6 +118,20 @@ def test_text_and_ids_that_are_text_go(data):
     graphs.validate(result.data)
 
 
+def test_a_query_goes_with_its_last_search(data):
+    (number,) = np.flatnonzero(data['query'].id == 'purple shoe')
+    one = unlearn.RemoveUsers([4]).apply(data)
+    assert number not in one.forget.queries.tolist()  # User 9 asks it too.
+    assert one.data['query'].text[number] == 'purple shoe'
+    both = unlearn.RemoveUsers([4, 9]).apply(data)
+    after = unlearn.RemoveUsers([9]).apply(one.data)
+    assert number in both.forget.queries.tolist()
+    for result in (both, after):
+        store = result.data['query']
+        assert not any('purple' in str(value) for value in [*store.text, *store.id])
+    assert after.summary.digest_after == both.summary.digest_after
+
+
 def test_number_ids_of_queries_stay(graph):
     edited = unlearn.RemoveQueries([2]).apply(graph).data
     assert edited['query'].id.tolist() == [0, 1, 2, 3]
