@@ -186,6 +186,8 @@ def _grids(name: str, validation: str, args: argparse.Namespace, cells: Cells) -
         if len(jobs) == 1:
             lines.append(f'- {model}: one setting ({jobs[0].setting})')
             continue
+        if not any(cells.read(job) for job in jobs):
+            continue
         point, shown = choose(cells, jobs), []
         for job in jobs:
             record = cells.read(job)

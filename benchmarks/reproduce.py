@@ -188,6 +188,9 @@ def missing_cells(cells: Cells, name: str, validation: str, args: argparse.Names
             continue
         jobs = grid_jobs(args.suite, name, model, validation, args.epochs)
         if len(jobs) > 1:
+            if not any(cells.read(job) for job in jobs):
+                missing.append(f'{model} test, all seeds, and its grid')
+                continue
             missing += _lacking(cells, jobs, lambda job: f'{job.model} grid [{job.setting}]')
         point = choose(cells, jobs)
         if point is None:

@@ -88,7 +88,8 @@ class Edit:
 @dataclasses.dataclass(frozen=True)
 class RemoveUsers(Edit):
     r"""Removes users: their edges in every edge type and every split (interactions,
-    behaviours, friends), their searches with the items that these found, their sessions,
+    behaviours, friends), their searches with the items that these found (and the queries that
+    nobody else asked), their sessions,
     and every attribute. The emptied node keeps its number and its id.
 
     Args:
