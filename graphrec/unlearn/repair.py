@@ -24,7 +24,8 @@ class RepairOptions:
             tenth of a full training.
         lr: Learning rate; that of training if omitted.
         check_every: Steps between two checks of the stop rule.
-        stop: Whether to stop once the forgotten pairs score as held-out ones do.
+        stop: Whether to stop once the forgotten pairs score as held-out ones do, or as under
+            the retrained models that :func:`graphrec.unlearn.forget` was given.
         trainable: ``'all'``, or ``'touched'``: the rows of nodes within :attr:`hops` of the
             edit, and whatever has no rows of nodes.
         hops: Steps from the edit that count as touched.
@@ -97,14 +98,14 @@ def repair(
         auc = monitor.auc(model)
         if math.isnan(auc):
             raise TrainingError(f'a score is not finite after step {done}')
-        if abs(auc - 0.5) < closest:
-            closest = abs(auc - 0.5)
+        if abs(auc - monitor.target) < closest:
+            closest = abs(auc - monitor.target)
             best = {key: value.clone() for key, value in model.state_dict().items()}
         if monitor.side(auc) == 0:
-            reason = 'forgotten pairs score as held-out ones do'
+            reason = f'forgotten pairs score as {monitor.level} do'
             break
-        if auc < 0.5:
-            reason = 'forgotten pairs passed the held-out level; the closest state is kept'
+        if auc < monitor.target:
+            reason = f'forgotten pairs fell below {monitor.level}; the closest state is kept'
             break
     if best is not None:
         model.load_state_dict(best)
