@@ -34,7 +34,7 @@ METHODS_FOR_ALL = ['edit_only', 'finetune', 'mmrecun', 'heldout_match']
 # Without forgotten pairs that are still served, the last three repair alike, and a repair
 # holds whatever the edit alone does.
 METHODS_FOR_KIND = {'interactions': ['mmrecun', 'heldout_match'], 'all at once': METHODS_FOR_ALL}
-STEPS = {'steps': 2, 'check_every': 1}
+STEPS = {'steps': 2, 'check_every': 1, 'num_shards': 2, 'aggregator_epochs': 1}
 
 
 @pytest.fixture(scope='session')
@@ -149,7 +149,9 @@ def test_a_removed_feature_has_no_say(trained, small, name):
     other = small.clone()
     other['item'].x_visual[[8, 9]] = 1e3
     results = [
-        unlearn.forget(trained(name), data, edit, 'finetune', fit=FIT, options=STEPS)
+        unlearn.forget(
+            trained(name), data, edit, 'finetune', fit=FIT, options=options_for('finetune')
+        )
         for data in (small, other)
     ]
     one, two = (result.model.score(torch.arange(USERS)) for result in results)
