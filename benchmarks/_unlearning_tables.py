@@ -9,6 +9,7 @@ from typing import Any
 
 from _cells import Cells, Job
 from _unlearning_plan import BACKBONES, HEADLINE, METHODS, SETS, SHARDED, Backbone, requests
+from _unlearning_sections import stored_sections
 
 MISSING = '\N{EN DASH}'
 Cell = Callable[[str, Backbone, str, str, int], Job]
@@ -52,6 +53,7 @@ def write_page(args: argparse.Namespace, cells: Cells, cell: Cell) -> None:
         '| --- | --- | --- | --- | --- |',
     ]
     parts.insert(1, '\n'.join([*head, *summary]) + '\n')
+    parts += stored_sections(args.out.parent)
     machines = sorted({_machine(r['machine']) for r in cells.records() if 'machine' in r})
     parts.append('\n'.join(['## Machine', '', *(f'- {one}' for one in machines)]) + '\n')
     args.table.parent.mkdir(parents=True, exist_ok=True)

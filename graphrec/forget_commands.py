@@ -68,6 +68,7 @@ def _request(given: dict[str, Any]) -> dict[str, Any]:
 @click.option('--batch-size', type=int, help='That the model was trained with.')
 @click.option('--lr', type=float, help='That the model was trained with.')
 @click.option('--resume', is_flag=True, help='Go on with a request that was interrupted.')
+@click.option('--compact', is_flag=True, help='Drop removed nodes, ids and all.')
 @click.option('--no-audit', is_flag=True, help="Leave the audit to 'graphrec audit'.")
 @common_options
 def forget(
@@ -96,6 +97,7 @@ def forget(
         fit={name: value for name, value in fit.items() if value is not None},
         resume=given.pop('resume'),
         audited=not given.pop('no_audit'),
+        compact=given.pop('compact'),
         seed=seed,
         progress=output.progress,
         note=output.note,

@@ -10,12 +10,15 @@ from typing import Any
 
 from torch_geometric.data import HeteroData
 
+from graphrec import runs
 from graphrec.datasets import write_folder
 from graphrec.errors import FormatError, GraphError
 from graphrec.models.recommender import Recommender
-from graphrec.persistence import save
+from graphrec.persistence import load_model, save
 from graphrec.storage import read_json, replacing_folder, require_entries, write_json
 from graphrec.unlearn import Edit, EditResult, ForgetReport, Ledger, model_digest
+from graphrec.unlearn.compact_model import compact_model, expanded_model
+from graphrec.unlearn.compacting import compacted
 
 MODEL, DATA, DOCUMENT = 'model', 'data', 'forget.json'
 
@@ -91,18 +94,45 @@ def read_report(out: Path) -> ForgetReport:
 
 
 def write_result(
-    out: Path, case: Case, model: Recommender, data: HeteroData, report: ForgetReport
+    out: Path,
+    case: Case,
+    model: Recommender,
+    data: HeteroData,
+    report: ForgetReport,
+    steps: runs.Steps,
+    *,
+    compact: bool = False,
 ) -> None:
-    """Writes the folder under a temporary name and moves it into its place."""
+    """Writes the folder under a temporary name and moves it into its place: compact if asked
+    to, without removed nodes and their ids. Beside the model stands how its graph is made from
+    the folder ``data`` (as it is), and what to mask in it, as :obj:`steps` did before."""
+    if compact:
+        data, id_map = compacted(data)
+        model = compact_model(model, data, id_map)
     with replacing_folder(out) as work:
         save(model, work / MODEL)
+        mask_valid = steps.carved or steps.mask_valid
+        runs.write_record(work / MODEL, DATA, runs.Steps(seed=steps.seed, mask_valid=mask_valid))
         write_folder(data, work / DATA)
         document = {
             'identity': case.identity,
+            'compact': compact,
             'summary': case.edited.summary.to_dict(),
             'report': report.to_dict(),
         }
         write_json(work / DOCUMENT, json.loads(json.dumps(document)))
+
+
+def load_result(out: Path, case: Case) -> Recommender:
+    """The unlearned model of a result, on the edited graph with all nodes in their places;
+    one that was written compact gets the rows of removed nodes back, which are the draw of the
+    run's seed."""
+    if not read_document(out).get('compact', False):
+        return load_model(out / MODEL, case.edited.data)
+    graph, id_map = compacted(case.edited.data)
+    part = load_model(out / MODEL, graph)
+    seed = read_report(out).seed
+    return expanded_model(part, case.edited.data, id_map, case.edited.forget, seed)
 
 
 def model_folder(path: Path) -> Path:

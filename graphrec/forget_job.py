@@ -11,9 +11,9 @@ from graphrec.datasets import load
 from graphrec.errors import GraphError
 from graphrec.forget_folder import (
     DATA,
-    MODEL,
     Case,
     clear_leftovers,
+    load_result,
     make_case,
     model_folder,
     read_document,
@@ -82,6 +82,7 @@ def forget_saved(
     resume: bool = False,
     ignore_unknown: bool = False,
     audited: bool = True,
+    compact: bool = False,
     seed: int = 0,
     progress: bool = False,
     note: Callable[[str], None] | None = None,
@@ -108,6 +109,7 @@ def forget_saved(
         ignore_unknown: Whether ids that the graph does not hold are counted instead of
             refused.
         audited: Whether to audit at the end, without retrained models.
+        compact: Whether removed nodes are dropped from what is written, ids and all.
         seed: Seed of every random choice.
         progress: Whether to show progress bars.
         note: Takes sentences about the way.
@@ -120,7 +122,7 @@ def forget_saved(
     book = (record or Record()).open()
     if resume and book is None:
         raise GraphError("'--resume' looks into the ledger for where to go on: add '--ledger'")
-    model, data, _ = saved_run.open_run(folder, source, seed)
+    model, data, steps = saved_run.open_run(folder, source, seed)
     edit = files.read(data)
     case = make_case(model, data, edit, book, method, seed, strict=not ignore_unknown)
     done = read_result(out, case)
@@ -146,11 +148,11 @@ def forget_saved(
         report = dataclasses.replace(result.report, request=case.identity['edit_digest'])
         if report.status == 'failed':
             return Forgotten(out, 'failed', report, None, request, _receipt(book))
-        write_result(out, case, result.model, result.data, report)
+        write_result(out, case, result.model, result.data, report, steps, compact=compact)
     else:
         note(f"'{out}' holds the result of this request already: going on from there")
         report = done
-    unlearned = load_model(out / MODEL, case.edited.data)
+    unlearned = load_result(out, case)
     if book is not None and request is not None and book.request(request).state == 'received':
         book.advance(request, 'applied', _applied_facts(unlearned, case, report))
     found = None
@@ -207,7 +209,7 @@ def audit_saved(
     after = case.edited.data
     found = audit(
         model,
-        load_model(unlearned / MODEL, after),
+        load_result(unlearned, case),
         data=data,
         edit=case.edit,
         golds=[load_model(model_folder(each), after) for each in golds],

@@ -83,12 +83,15 @@ class Steps:
         seed: Seed of the planted generator, of the split and of the validation part.
         split: Name of the split that was made, or ``None`` for the data's own.
         carved: Whether a validation part was taken out of the training edges.
+        mask_valid: Whether the data's own validation part was once taken out of the training
+            edges, so that its items are no answers at test.
         load: Options of :func:`graphrec.load`, see :class:`LoadOptions`.
     """
 
     seed: int = 0
     split: str | None = None
     carved: bool = False
+    mask_valid: bool = False
     load: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -175,7 +178,8 @@ def describe_steps(data: HeteroData, steps: Steps) -> list[str]:
 def masked_parts(steps: Steps, split: str) -> tuple[str, ...]:
     """The parts whose items are out of the running: training, and at test the validation
     items too where they were taken from training."""
-    return ('train', 'valid') if steps.carved and split == 'test' else ('train',)
+    masked = (steps.carved or steps.mask_valid) and split == 'test'
+    return ('train', 'valid') if masked else ('train',)
 
 
 def write_record(folder: Path, source: str, steps: Steps) -> None:

@@ -204,6 +204,42 @@ def test_unknown_ids_can_be_counted(place, tmp_path):
     assert 'result of this request already' in one_line(run(*words, code=2))
 
 
+def test_a_compact_result_holds_no_removed_id_and_is_audited(place, tmp_path):
+    out = tmp_path / 'out'
+    words = ('forget', place / 'model', place / 'data', '--users', place / 'users.txt')
+    words += ('--method', 'finetune', '--set', 'steps=5', '--out', out, '--compact')
+    document = run_json(*words)
+    assert document['state'] == 'audited'
+    assert all(check['passed'] is not False for check in document['audit']['residue'])
+    ids = json.loads((out / 'model' / 'ids.json').read_text())['user']
+    assert len(ids) == 38
+    assert not set(ids) & set(GONE)
+    written = graphrec.load(out / 'data')
+    assert not set(written['user'].id.tolist()) & set(GONE)
+    edited = RemoveUsers(GONE).apply(graphrec.load(place / 'data'))
+    assert graph_digest(written) == edited.summary.digest_after
+    assert graphrec.load_model(out / 'model', written).num_users == 38
+    words = ('audit', place / 'model', out, place / 'data', '--users', place / 'users.txt')
+    again = CliRunner().invoke(main, [str(word) for word in (*words, '--json')])
+    assert json.loads(again.stdout)['residue'] == document['audit']['residue']
+    gone = run('recommend', out / 'model', out / 'data', '--users', '3', code=2)
+    assert 'not in the graph' in gone.stderr
+
+
+def test_the_result_is_evaluated_with_the_masks_of_the_run(place, tmp_path):
+    data = graphrec.load(place / 'data')
+    del data['user', 'holdout_valid', 'item']
+    datasets.write_folder(data, tmp_path / 'data')
+    train = ('--epochs', 1, '--batch-size', 256, '--dim', 4, '--k', 5, '--quiet')
+    run('train', tmp_path / 'data', '--model', 'mf', '--out', tmp_path / 'model', *train)
+    words = ('--users', place / 'users.txt', '--method', 'edit_only', '--no-audit')
+    out = tmp_path / 'out'
+    run('forget', tmp_path / 'model', tmp_path / 'data', *words, '--out', out, '--quiet')
+    plain = run_json('evaluate', out / 'model', out / 'data', '--k', '5')
+    masked = run_json('evaluate', out / 'model', out / 'data', '--k', '5', '--mask-valid')
+    assert plain['scores'] == masked['scores']
+
+
 def test_other_folders_are_left_alone(place, forgotten, tmp_path):
     (tmp_path / 'letter.txt').write_text('Dear Ann')
     words = ('forget', place / 'model', place / 'data', '--edges', place / 'edges.csv')
@@ -287,13 +323,18 @@ def then_die(function, nth=1, early=False):
         return result
     return wrapper
 
-for patch, words in json.load(sys.stdin):
+def start(patch, words):
     child = os.fork()
     if not child:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         exec(patch)
         main(words)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    return child
+
+cases = json.load(sys.stdin)
+for first in range(0, len(cases), 2):  # Two at a time, each in a folder of its own.
+    for child in [start(*case) for case in cases[first : first + 2]]:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 

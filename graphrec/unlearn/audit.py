@@ -1,6 +1,5 @@
 r"""Did it work? The audit of an unlearned model, check by check."""
 
-import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,25 +7,29 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-import graphrec.version
 from graphrec.errors import GraphError
 from graphrec.graphs.schema import USER, num_users
 from graphrec.models.recommender import Recommender
 from graphrec.ranking import check_graph
+from graphrec.unlearn.audit_facts import request_facts, run_facts
 from graphrec.unlearn.audit_report import AuditReport
-from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND
+from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND, Measure
+from graphrec.unlearn.built_for import check_model
 from graphrec.unlearn.canaries import canary_uniformity
 from graphrec.unlearn.case import Case, ask, make_case
+from graphrec.unlearn.check import Setting
 from graphrec.unlearn.completeness import Completeness, completeness, overlaps
 from graphrec.unlearn.cost import cost
 from graphrec.unlearn.edits import Edit
 from graphrec.unlearn.forget_set import EditResult
 from graphrec.unlearn.membership import Attacked, Membership, membership
+from graphrec.unlearn.put_back import put_back
+from graphrec.unlearn.relearning import relearning
 from graphrec.unlearn.report import ForgetReport
-from graphrec.unlearn.residue import Check, Setting, has_modality, residue
-from graphrec.unlearn.stores import equal
+from graphrec.unlearn.residue import residue
+from graphrec.unlearn.shortcomings import find_failures, unmeasured, weaknesses
 from graphrec.unlearn.utility import Served, Utility, utility
-from graphrec.unlearn.verdict import FAILED, MIN_GOLDS, NOOP, Verdict, verdict
+from graphrec.unlearn.verdict import MIN_GOLDS, NOOP, Verdict, verdict
 
 _MAX_GROUPS = 8
 _MIN_USERS = 10
@@ -48,6 +51,8 @@ def audit(
     stores: Mapping[str, Any] | None = None,
     groups: str | None = None,
     min_golds: int = MIN_GOLDS,
+    relearn: bool = False,
+    show_again: bool = False,
     seed: int = 0,
 ) -> AuditReport:
     r"""Audits a model after unlearning: residue, closeness to models retrained without the
@@ -79,6 +84,10 @@ def audit(
             of the size of the nodes.
         groups: A column of the users that names protected groups.
         min_golds: Golds that a pass asks for.
+        relearn: Whether to measure how soon each model learns the forgotten pairs again, see
+            :func:`~graphrec.unlearn.relearning.relearning`. It trains copies of all models.
+        show_again: Whether removed items are also audited with their features put back, see
+            :func:`~graphrec.unlearn.put_back.put_back`; without, they are put back bare.
         seed: Of the bootstrap and of drawn pairs.
 
     Raises:
@@ -89,11 +98,14 @@ def audit(
         name = 'data' if data is None else 'edit'
         raise GraphError(f"'{name}' is missing; an audit needs the graph before and the edit")
     retrained = [*(golds or ()), *([gold] if gold is not None else [])]
-    others = [m for m in unlearned_models or () if m is not unlearned]
-    for model in (original, unlearned, *retrained, *others):
-        check_graph(model, data)
+    more = [m for m in unlearned_models or () if m is not unlearned]
+    check_model(original, data, 'original')
+    for model in (unlearned, *more):
+        check_graph(model, data)  # What edges it stands on is a check of residue.
     result = edit.apply(data)
     graph = result.data if edited is None else edited
+    for model in retrained:
+        check_model(model, graph, 'gold')
     checks = residue(
         Setting(
             data=data,
@@ -110,27 +122,34 @@ def audit(
     case = make_case(data, graph, result.forget, seed)
     before, after = ask(original, case), ask(unlearned, case)
     gold_answers = [ask(model, case) for model in retrained]
-    other_answers = [ask(model, case) for model in others]
+    other_answers = [ask(model, case) for model in more]
     chosen = _groups(data, case, groups)
     parts = _compare(case, before, after, gold_answers, other_answers, chosen, seed)
-    failures = _failures(
+    others: list[Measure | None] = []
+    if relearn:
+        pairs = case.pairs, case.negatives
+        others.append(relearning(original, unlearned, retrained, *pairs, seed=seed))
+    if show_again:
+        others.append(put_back(original, unlearned, retrained, case, graph, data))
+    failures = find_failures(
         checks, case, original, unlearned, before, [after, *gold_answers], forget_report
     )
     canary = None if canaries is None else canary_uniformity(unlearned, graph, canaries.cpu())
-    missing = _not_measured(case, result, edit, canaries is not None)
+    missing = unmeasured(case, result, edit, canaries is not None)
     decided = _decide(failures, parts, len(retrained), result, missing, min_golds)
     return AuditReport(
         verdict=decided,
-        request=_request(edit, result),
-        run=_run(unlearned, forget_report, len(retrained), len(others) + 1, seed),
+        request=request_facts(edit, result),
+        run=run_facts(unlearned, forget_report, len(retrained), len(more) + 1, seed),
         checks=checks,
         completeness=parts[0],
         membership=parts[1],
         utility=parts[2],
         cost=None if forget_report is None else cost(forget_report, gold_reports),
         canaries=canary,
+        others=[measure for measure in others if measure is not None],
         gold_self_check=_self_check(case, before, gold_answers),
-        limits=_limits(result, parts, len(retrained), min_golds),
+        limits=weaknesses(result, parts, len(retrained), min_golds),
         scores=_score_sample(case, before, after, gold_answers),
     )
 
@@ -213,129 +232,6 @@ def _decide(
         not_measured=missing,
         min_golds=min_golds,
     )
-
-
-def _failures(
-    checks: Sequence[Check],
-    case: Case,
-    original: Recommender,
-    unlearned: Recommender,
-    before: tuple[Attacked, Served],
-    answers: Sequence[tuple[Attacked, Served]],
-    report: ForgetReport | None,
-) -> list[str]:
-    found = [f'residue: {c.name}: {c.detail}' for c in checks if c.passed is False]
-    for place, (attacked, served) in enumerate(answers):
-        parts = (attacked.forgotten, attacked.heldout, attacked.random)
-        if not all(part.is_finite for part in parts) or not served.scores.isfinite().all():
-            name = 'the unlearned model' if not place else f'gold {place}'
-            found.append(f'{name} gives scores that are not finite')
-    same = _same_state(original, unlearned) and torch.equal(before[1].scores, answers[0][1].scores)
-    if same and unlearned.is_trainable:  # A rebuild in closed form may change nothing.
-        found.append('nothing changed: the model has the parameters and scores of the original')
-    if report is not None and report.status == FAILED:
-        found.append(f'the run reported failure: {report.reason}')
-    return found
-
-
-def _same_state(a: Recommender, b: Recommender) -> bool:
-    first, second = a.state_dict(), b.state_dict()
-    return first.keys() == second.keys() and all(equal(first[k], second[k]) for k in first)
-
-
-def _not_measured(case: Case, result: EditResult, edit: Edit, canaries: bool) -> list[str]:
-    found = []
-    if not case.pairs.numel():
-        what = 'the modality' if has_modality(edit) else 'what was removed'
-        found.append(
-            f'forgetting of interactions: none was forgotten; {what} is checked by the absence of '
-            'residue alone'
-        )
-    elif not case.matches.member.numel():
-        found.append('membership inference: no held-out pair matches a forgotten one')
-    elif case.matches.num_unmatched:
-        found.append(
-            f'membership inference on {case.matches.num_unmatched:,} forgotten pairs without a '
-            'held-out pair of about their degrees'
-        )
-    if not canaries:
-        found.append('canaries: none was planted before training')
-    if result.summary.unknown:
-        number = sum(result.summary.unknown.values())
-        found.append(f'{number:,} requested ids or pairs that the graph does not hold')
-    return found
-
-
-def _limits(
-    result: EditResult,
-    parts: tuple[Completeness | None, Membership | None, Utility],
-    num_golds: int,
-    min_golds: int,
-) -> list[str]:
-    complete, attacked, _ = parts
-    decisive = [*(complete.decisive if complete else [])]
-    if attacked is not None and attacked.auc is not None:
-        decisive.append(attacked.auc)
-    weak = [m.name for m in decisive if m.powered is False]
-    found = [f'the edit: {sentence}' for sentence in result.summary.residue]
-    if weak:
-        found.append(
-            'this request is too small to tell the original from a retrained model by '
-            f'{", ".join(weak)}: being within the band says little there'
-        )
-    strong = attacked.likelihood if attacked is not None else None
-    if strong is not None and strong.inside is False:
-        found.append(
-            'the stronger attack, which knows how retrained models score, lies outside of their '
-            'band; the verdict does not rest on it'
-        )
-    if 0 < num_golds < min_golds:
-        found.append(f'bands from {num_golds} retrained models are rough; {min_golds} are advised')
-    if complete is not None and complete.num_unserved:
-        found.append(
-            f'{complete.num_unserved:,} forgotten pairs are of removed items: they are audited by '
-            'raw scores, with the item put back as a node without edges and features'
-        )
-    return found
-
-
-def _request(edit: Edit, result: EditResult) -> dict[str, Any]:
-    summary, forget = result.summary, result.forget
-    return {
-        'digest': edit.digest(),
-        'counts': {
-            'interactions': forget.pairs.size(1),
-            'users': forget.users.numel(),
-            'items': forget.items.numel(),
-            'queries': forget.queries.numel(),
-            **{f'items without {name}': c.numel() for name, c in forget.modality_cells.items()},
-        },
-        'edges': summary.edges,
-        'rows': summary.rows,
-        'mentions': summary.mentions,
-        'unknown': summary.unknown,
-        'graph_digest_before': summary.digest_before,
-        'graph_digest_after': summary.digest_after,
-    }
-
-
-def _run(
-    model: Recommender, report: ForgetReport | None, golds: int, unlearned: int, seed: int
-) -> dict[str, Any]:
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
-    return {
-        'audited_at': now,
-        'model': type(model).__name__,
-        'method': 'not stated' if report is None else report.method,
-        'guarantee': None if report is None else report.guarantee,
-        'own_status': None if report is None else report.status,
-        'stop_reason': None if report is None else report.reason,
-        'num_golds': golds,
-        'num_unlearned': unlearned,
-        'seed': seed,
-        'graphrec': graphrec.version.__version__,
-        'torch': torch.__version__,
-    }
 
 
 def _groups(data: HeteroData, case: Case, column: str | None) -> dict[str, Tensor] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from graphrec.unlearn import audit_plots as plots
 from graphrec.unlearn.audit_report import EXCLUSIONS, AuditReport, Row, counted, number
-from graphrec.unlearn.residue import Check
+from graphrec.unlearn.check import Check
 
 _MEANING = {
     'passed': (

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 from graphrec.storage import replacing
 from graphrec.unlearn.bands import Measure
 from graphrec.unlearn.canaries import CanaryTest
+from graphrec.unlearn.check import Check
 from graphrec.unlearn.completeness import Completeness
 from graphrec.unlearn.cost import Cost
+from graphrec.unlearn.equivalence import Equivalence
 from graphrec.unlearn.membership import Membership
 from graphrec.unlearn.report import GUARANTEES
-from graphrec.unlearn.residue import Check
-from graphrec.unlearn.utility import Equivalence, Utility
+from graphrec.unlearn.utility import Utility
 from graphrec.unlearn.verdict import Verdict
 
 #: What no audit of a model and a graph can see.
@@ -55,6 +56,7 @@ class AuditReport:
         utility: Quality for those who stayed.
         cost: Seconds and steps, where the run's report was given.
         canaries: Uniformity of planted pairs, where there were any.
+        others: Measures that were asked for besides and decide nothing.
         gold_self_check: How often a gold lies in the band of the others.
         limits: What weakens the findings, in sentences.
         scores: Quantiles (0 to 100 %) of standardised scores for plots.
@@ -69,6 +71,7 @@ class AuditReport:
     utility: Utility
     cost: Cost | None = None
     canaries: CanaryTest | None = None
+    others: list[Measure] = field(default_factory=list)
     gold_self_check: dict[str, int] | None = None
     limits: list[str] = field(default_factory=list)
     scores: dict[str, list[float]] = field(default_factory=dict)
@@ -105,6 +108,7 @@ class AuditReport:
             'utility': self.utility.to_dict(),
             'cost': self.cost.to_dict() if self.cost else None,
             'canaries': self.canaries.to_dict() if self.canaries else None,
+            'others': {measure.name: measure.to_dict() for measure in self.others},
             'gold_self_check': self.gold_self_check,
             'limits': self.limits,
             'exclusions': list(EXCLUSIONS),
@@ -224,6 +228,8 @@ class AuditReport:
             yield row._replace(name=named, result=_outcome(test) if test else row.result)
         for measure in [*self.utility.others, *self.utility.drift]:
             yield measure_row('utility', measure)
+        for measure in self.others:
+            yield measure_row('besides', measure)
         if self.canaries is not None:
             yield Row('canaries', 'uniformity', '', '', f'p = {self.canaries.p_value:.3f}', '')
 

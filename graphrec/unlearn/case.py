@@ -10,10 +10,12 @@ from graphrec.graphs.schema import ITEM, USER, num_items, num_users, train_edges
 from graphrec.models.recommender import Recommender
 from graphrec.ranking import top_k
 from graphrec.unlearn.forget_set import ForgetSet
-from graphrec.unlearn.membership import Attacked, Matches, match_non_members
+from graphrec.unlearn.hops import hops
+from graphrec.unlearn.matching import Matches, match_non_members
+from graphrec.unlearn.membership import Attacked
 from graphrec.unlearn.standardised import candidate_items
 from graphrec.unlearn.standing import Standing, standing
-from graphrec.unlearn.utility import Served, hops
+from graphrec.unlearn.utility import Served
 
 LIST_LENGTH = 20
 #: Users whose whole score rows are kept, for the drift of items.
@@ -29,7 +31,7 @@ class Case:
         pairs: Forgotten pairs :math:`(2, F)`.
         heldout: Held-out positives :math:`(2, H)` that may be matched with them.
         matches: Which are.
-        random: Random unobserved pairs :math:`(2, F)` of the same users.
+        negatives: For every pair an item that its user never had, -1 for none :math:`(F)`.
         retained: Training edges of the edited graph :math:`(2, E)`.
         candidates: Bool :math:`(I)`, items of the catalogue after the edit.
         users: Users with lists :math:`(n)`: all that were not removed.
@@ -46,7 +48,7 @@ class Case:
     pairs: Tensor
     heldout: Tensor
     matches: Matches
-    random: Tensor
+    negatives: Tensor
     retained: Tensor
     candidates: Tensor
     users: Tensor
@@ -58,6 +60,11 @@ class Case:
     distance: Tensor
     overlap_groups: dict[str, Tensor]
     strata: dict[str, Tensor]
+
+    @property
+    def random(self) -> Tensor:
+        """Random unobserved pairs of the same users, at most :math:`(2, F)`."""
+        return torch.stack([self.pairs[0], self.negatives])[:, self.negatives >= 0]
 
     @property
     def served(self) -> Tensor:
@@ -107,7 +114,7 @@ def make_case(data: HeteroData, edited: HeteroData, forget: ForgetSet, seed: int
         pairs=pairs,
         heldout=heldout,
         matches=match_non_members(pairs, heldout, matching[0], matching[1], seed),
-        random=_random_pairs(pairs, before, heldout, candidates, generator),
+        negatives=_negatives(pairs, before, heldout, candidates, generator),
         retained=retained,
         candidates=candidates,
         users=users,
@@ -180,15 +187,15 @@ def _truth(edited: HeteroData) -> tuple[str, Tensor]:
     return 'none', torch.zeros(2, 0, dtype=torch.long)
 
 
-def _random_pairs(
+def _negatives(
     pairs: Tensor,
     trained: Tensor,
     heldout: Tensor,
     candidates: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """For every pair a random item that its user has in no split; pairs for which a few draws
-    find none are left out."""
+    """For every pair a random item that its user has in no split, -1 where a few draws find
+    none."""
     items = candidates.nonzero().squeeze(1)
     stride = candidates.numel()
     known = torch.cat([trained, heldout], 1)
@@ -202,7 +209,7 @@ def _random_pairs(
         item = items[torch.randint(items.numel(), (todo.numel(),), generator=generator)]
         free = ~torch.isin(user[todo] * stride + item, taken)
         found[todo[free]] = item[free]
-    return torch.stack([user, found])[:, found >= 0]
+    return found
 
 
 def _strata(pairs: Tensor, degrees: list[Tensor]) -> dict[str, Tensor]:

@@ -22,6 +22,8 @@ class Cost:
         gold_steps: Steps of the golds.
         gold_repair: Their seconds of training.
         gold_rebuild: Their seconds of rebuilding.
+        peak_bytes: Memory that the method held at most, beyond what was held before.
+        gold_peak_bytes: The most that a gold's training held.
         num_gold_reports: Runs that these means are over.
     """
 
@@ -34,6 +36,8 @@ class Cost:
     gold_steps: float | None = None
     gold_repair: float | None = None
     gold_rebuild: float | None = None
+    peak_bytes: int | None = None
+    gold_peak_bytes: int | None = None
     num_gold_reports: int = 0
 
     @property
@@ -88,6 +92,10 @@ def cost(report: ForgetReport, gold_reports: Sequence[ForgetReport] = ()) -> Cos
         gold_steps=mean([float(gold.steps) for gold in golds]),
         gold_repair=mean([_seconds(gold, 'repair') for gold in golds]),
         gold_rebuild=mean([_seconds(gold, 'rebuild') for gold in golds]),
+        peak_bytes=report.peak_bytes,
+        gold_peak_bytes=max(
+            (gold.peak_bytes for gold in golds if gold.peak_bytes is not None), default=None
+        ),
         num_gold_reports=len(golds),
     )
 

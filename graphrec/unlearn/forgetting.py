@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,13 +11,16 @@ from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError, TrainingError
 from graphrec.models.recommender import Recommender
-from graphrec.ranking import check_graph
 from graphrec.unlearn.automatic import attempts, auto_options
+from graphrec.unlearn.built_for import check_model
+from graphrec.unlearn.compact_model import compact_model
+from graphrec.unlearn.compacting import compacted
 from graphrec.unlearn.edits import Edit
 from graphrec.unlearn.forget_set import EditResult
 from graphrec.unlearn.fresh_rows import copy_on, fresh_rows, fresh_seed, put_rows
 from graphrec.unlearn.methods import METHODS, method_options
 from graphrec.unlearn.monitor import Monitor
+from graphrec.unlearn.peak_memory import watch_memory
 from graphrec.unlearn.report import ForgetReport
 from graphrec.unlearn.sharded import ShardedRecommender
 from graphrec.unlearn.task import Outcome, Task, fit_settings
@@ -51,6 +54,8 @@ def forget(
     fit: Mapping[str, Any] | None = None,
     options: Any = None,
     data_edited: EditResult | None = None,
+    golds: Sequence[Recommender] = (),
+    compact: bool = False,
     progress: bool = False,
 ) -> ForgetResult:
     r"""Makes a trained model forget what :obj:`edit` removes from its graph.
@@ -75,13 +80,37 @@ def forget(
             rate, the batch size and the optimiser. What is omitted is the default of ``fit``.
         options: Options of the method: a dict, or an instance of its class of options.
         data_edited: ``edit.apply(data)``, where it was computed already.
+        golds: Retrained models on the edited graph, three at least: a repair then stops, and
+            the status says, where forgotten pairs score as under them (audit mode), instead
+            of where they score as held-out pairs do.
+        compact: Whether removed nodes are dropped from the model and the graph that are
+            returned and the others numbered anew, so that not even an id is left. Such a
+            model has to be audited before: see
+            :func:`~graphrec.unlearn.compact_model.expanded_model`.
         progress: Whether training shows a progress bar.
 
     Raises:
         GraphError: If the method, an option or a setting is unknown, or the model was built
-            for another graph.
+            for another graph or other training edges.
     """
-    check_graph(model, data)
+    check_model(model, data)
+    if compact:
+        if isinstance(model, ShardedRecommender) or method in ('sisa', 'receraser'):
+            raise GraphError("a sharded model cannot be compacted; leave out 'compact'")
+        whole = forget(
+            model,
+            data,
+            edit,
+            method,
+            seed=seed,
+            fit=fit,
+            options=options,
+            data_edited=data_edited,
+            golds=golds,
+            progress=progress,
+        )
+        graph, id_map = compacted(whole.data)
+        return ForgetResult(compact_model(whole.model, graph, id_map), graph, whole.report)
     if method == 'auto':
         wanted = auto_options(options)
         begin = time.perf_counter()
@@ -98,6 +127,7 @@ def forget(
                 fit=fit,
                 options=settings,
                 data_edited=edited,
+                golds=golds,
                 progress=progress,
             )
 
@@ -126,7 +156,7 @@ def forget(
         report.status, report.reason = 'noop', 'the graph holds nothing of what the edit asks for'
         report.seconds = {'repair': 0.0, 'rebuild': time.perf_counter() - begin, 'evaluation': 0.0}
         return ForgetResult(copy, edited.data, report)
-    monitor = Monitor(edited.data, edited.forget, seed=seed)
+    monitor = Monitor(edited.data, edited.forget, seed=seed, golds=golds)
     closed_form = not model.is_trainable and not isinstance(model, ShardedRecommender)
     if closed_form and method != 'suppress':
         report.guarantee = 'E'
@@ -150,7 +180,7 @@ def forget(
         rows,
         progress,
     )
-    begin = time.perf_counter()
+    begin, peak = time.perf_counter(), watch_memory(task.device)
     try:
         outcome = METHODS[method].run(task, chosen)
     except TrainingError as error:
@@ -158,6 +188,7 @@ def forget(
         task.settle()
         report.status = 'diverged'
     spent = time.perf_counter() - begin - (monitor.seconds - checked)
+    report.peak_bytes = peak()
     report.seconds['repair'] = max(0.0, spent - outcome.evaluation - outcome.preparation)
     if outcome.preparation:
         report.seconds['preparation'] = outcome.preparation

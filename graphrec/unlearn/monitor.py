@@ -2,11 +2,13 @@
 
 import math
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
+from graphrec.errors import GraphError
 from graphrec.evaluation import evaluate
 from graphrec.graphs.schema import (
     HOLDOUT_VALID,
@@ -17,6 +19,7 @@ from graphrec.graphs.schema import (
     train_edges,
 )
 from graphrec.models.recommender import Recommender
+from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND, Measure
 from graphrec.unlearn.forget_set import ForgetSet
 from graphrec.unlearn.heldout_auc import HeldoutAUC, heldout_auc
 from graphrec.unlearn.propensity import PairFeatures, effective_size, odds_weights
@@ -39,6 +42,9 @@ class Monitor:
     Items without any training edge are no reference for removed ones: training draws them as
     negatives, and removed items never.
 
+    Where retrained models are at hand (an audit's), their areas take the place of 0.5: done is
+    an area within their band (:mod:`graphrec.unlearn.bands`) around their mean.
+
     Args:
         data: The edited graph; validation edges are read, test edges never.
         forget: What was taken out.
@@ -46,8 +52,10 @@ class Monitor:
         tolerance: :math:`t` (reconstructed; three retrained models gave 0.51).
         max_users: Users that each check looks at, drawn once.
         seed: Of the draws.
+        golds: Retrained models on the edited graph, three at least.
 
     Attributes:
+        target: The area that is aimed at: 0.5, or the mean of the golds.
         seconds: Spent in checks so far.
     """
 
@@ -60,7 +68,13 @@ class Monitor:
         tolerance: float = 0.02,
         max_users: int = 2000,
         seed: int = 0,
+        golds: Sequence[Recommender] = (),
     ) -> None:
+        if 0 < len(golds) < MIN_GOLDS_OF_BAND:
+            raise GraphError(
+                f"'golds' needs {MIN_GOLDS_OF_BAND} retrained models for a band (got "
+                f'{len(golds)}); leave it out to stop at the held-out level'
+            )
         self.data, self.epsilon, self.tolerance, self.seed = data, epsilon, tolerance, seed
         self.seconds = 0.0
         self.served = served_pairs(data, forget)
@@ -81,6 +95,12 @@ class Monitor:
         if self._forgotten.size(1) and self.reference.size(1):
             features = PairFeatures(data, seed)
             self.weight = odds_weights(features(self._forgotten), features(self.reference))
+        self.target = 0.5
+        self._gold: Measure | None = None
+        if golds and self.measures_forgetting:
+            areas = tuple(self.auc(gold) for gold in golds)
+            self._gold = Measure('forget AUC', None, None, areas)
+            self.target = sum(areas) / len(areas)
 
     @property
     def measures_forgetting(self) -> bool:
@@ -94,7 +114,9 @@ class Monitor:
 
     @property
     def band(self) -> float:
-        """How far the area may be from 0.5."""
+        """How far the area may be from the target."""
+        if self._gold is not None and self._gold.band is not None:
+            return self._gold.band
         return max(self.tolerance, self.half_width)
 
     def auc(self, model: Recommender) -> float:
@@ -132,11 +154,16 @@ class Monitor:
         self.seconds += time.perf_counter() - begin
         return found[f'recall@{self.k}']
 
+    @property
+    def level(self) -> str:
+        """What forgotten pairs are to score like, in words."""
+        return 'held-out ones' if self._gold is None else 'those of retrained models'
+
     def side(self, auc: float) -> int:
         """+1 if forgotten pairs still stand out, -1 if they are pushed below, else 0."""
-        if math.isnan(auc) or abs(auc - 0.5) <= self.band:
+        if math.isnan(auc) or abs(auc - self.target) <= self.band:
             return 0
-        return 1 if auc > 0.5 else -1
+        return 1 if auc > self.target else -1
 
     def _valid_edges(self) -> Tensor:
         if HOLDOUT_VALID not in self.data.edge_types:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from graphrec.errors import GraphError, TrainingError
 from graphrec.graphs.schema import train_edges
+from graphrec.unlearn.branches import branch_factors
 from graphrec.unlearn.task import Outcome, Task
 
 Objective = Callable[[int], Tensor]
@@ -24,10 +25,13 @@ class RepairOptions:
             tenth of a full training.
         lr: Learning rate; that of training if omitted.
         check_every: Steps between two checks of the stop rule.
-        stop: Whether to stop once the forgotten pairs score as held-out ones do.
+        stop: Whether to stop once the forgotten pairs score as held-out ones do, or as under
+            the retrained models that :func:`graphrec.unlearn.forget` was given.
         trainable: ``'all'``, or ``'touched'``: the rows of nodes within :attr:`hops` of the
             edit, and whatever has no rows of nodes.
         hops: Steps from the edit that count as touched.
+        branch_scale: Factor of the gradients of a modality's own parameters, by modality; 0
+            holds them.
     """
 
     steps: int | None = None
@@ -36,6 +40,7 @@ class RepairOptions:
     stop: bool = True
     trainable: str = 'all'
     hops: int = 1
+    branch_scale: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 0:
@@ -46,6 +51,9 @@ class RepairOptions:
             raise GraphError(f"'lr' must be above 0 and finite (got {self.lr})")
         if self.trainable not in ('all', 'touched'):
             raise GraphError(f"'trainable' must be 'all' or 'touched' (got {self.trainable!r})")
+        for name, factor in self.branch_scale.items():
+            if not (math.isfinite(factor) and factor >= 0):
+                raise GraphError(f"'branch_scale' of {name!r} must not be negative (got {factor})")
 
 
 def repair(
@@ -77,6 +85,7 @@ def repair(
     if optimizer is None:
         optimizer = _optimizer(task, parameters, options)
     masks = touched_masks(task, options.hops) if options.trainable == 'touched' else {}
+    factors = branch_factors(model, options.branch_scale)
     checked = options.stop and monitor.measures_forgetting
     best: dict[str, Tensor] | None = None
     closest, reason, done = math.inf, 'all steps were taken', 0
@@ -87,6 +96,8 @@ def repair(
         loss.backward()
         for parameter in parameters:
             _prepare_gradient(parameter, masks)
+            if parameter in factors and parameter.grad is not None:
+                parameter.grad.mul_(factors[parameter])
         if reshape is not None:
             reshape()
         optimizer.step()
@@ -97,14 +108,14 @@ def repair(
         auc = monitor.auc(model)
         if math.isnan(auc):
             raise TrainingError(f'a score is not finite after step {done}')
-        if abs(auc - 0.5) < closest:
-            closest = abs(auc - 0.5)
+        if abs(auc - monitor.target) < closest:
+            closest = abs(auc - monitor.target)
             best = {key: value.clone() for key, value in model.state_dict().items()}
         if monitor.side(auc) == 0:
-            reason = 'forgotten pairs score as held-out ones do'
+            reason = f'forgotten pairs score as {monitor.level} do'
             break
-        if auc < 0.5:
-            reason = 'forgotten pairs passed the held-out level; the closest state is kept'
+        if auc < monitor.target:
+            reason = f'forgotten pairs fell below {monitor.level}; the closest state is kept'
             break
     if best is not None:
         model.load_state_dict(best)

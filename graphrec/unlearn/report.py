@@ -41,6 +41,8 @@ class ForgetReport:
         seconds: ``'repair'`` (of the method alone), ``'rebuild'`` (edit and derived
             structures), ``'evaluation'`` (stop checks and validation) and, where the method
             needs one, ``'preparation'``.
+        peak_bytes: Memory that the method held at most beyond what was held before, where the
+            machine can tell (:mod:`graphrec.unlearn.peak_memory`).
         update_norm: Length of the change of all parameters, the reset of rows included.
         metrics: By name the value of the original (``'before'``) and of the result
             (``'after'``): ``'valid_recall@20'`` on retained validation pairs;
@@ -61,6 +63,7 @@ class ForgetReport:
     reason: str = ''
     steps: int = 0
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    peak_bytes: int | None = None
     update_norm: float = 0.0
     metrics: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     seed: int = 0

@@ -8,11 +8,8 @@ accounted for is taken for a leak.
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
@@ -20,7 +17,6 @@ from torch_geometric.data import HeteroData
 from graphrec.errors import GraphError
 from graphrec.graphs.schema import (
     FEATURE_PREFIX,
-    INTERACTS,
     ITEM,
     QUERY,
     USER,
@@ -29,49 +25,17 @@ from graphrec.graphs.schema import (
     num_items,
     num_users,
 )
-from graphrec.models.recommender import Recommender
+from graphrec.unlearn.check import Check, Setting, listed
 from graphrec.unlearn.dependencies import DEPENDENCIES, count_pairs, forgotten_rows, sampler_residue
 from graphrec.unlearn.edits import Edit, EditSet, RemoveModality
 from graphrec.unlearn.forget_set import ForgetSet
-from graphrec.unlearn.fresh_rows import copy_on, fresh_rows, fresh_seed
+from graphrec.unlearn.fresh_rows import copy_on
 from graphrec.unlearn.model_stores import model_stores
-from graphrec.unlearn.stores import entries, equal, leaves, storages, texts
+from graphrec.unlearn.removed_rows import removed_rows
+from graphrec.unlearn.stores import entries, leaves, storages
+from graphrec.unlearn.taint import taint
 
-#: Two values that no data holds, for the taint check; exact in float32 and as integers.
-SENTINELS = (77_777_792.0, 55_555_584.0)
 _SPLIT_FIELDS = ('ids', 'pairs', 'items')
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check: its name, whether it holds (:obj:`None` where it does not apply), what was
-    found in a sentence, and counts."""
-
-    name: str
-    passed: bool | None
-    detail: str
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What the checks are about: the graph before and after, the edit, what it took out, the
-    digest of the graph that it gives, and the models before and after; then the seed of the
-    run, and further stores by name."""
-
-    data: HeteroData
-    edited: HeteroData
-    edit: Edit
-    forget: ForgetSet
-    digest: str
-    original: Recommender
-    unlearned: Recommender
-    seed: int | None = None
-    stores: Mapping[str, Any] = field(default_factory=dict)
 
 
 def residue(setting: Setting) -> list[Check]:
@@ -112,7 +76,7 @@ def structural(setting: Setting) -> Check:
     if QUERY in edited.node_types:
         counts['texts of queries'] = _query_residue(setting)
     bad = {name: n for name, n in counts.items() if n}
-    detail = _list('traces in', bad) if bad else f'{len(counts)} stores hold no trace'
+    detail = listed('traces in', bad) if bad else f'{len(counts)} stores hold no trace'
     return Check('structure', not bad, detail, bad)
 
 
@@ -144,79 +108,6 @@ def _edge_residue(data: HeteroData, edge_type: tuple[str, str, str], forget: For
             wanted = forget.pairs[0] * num_items(data) + forget.pairs[1]
             total += int(torch.isin(pairs[0] * num_items(data) + pairs[1], wanted.cpu()).sum())
     return total
-
-
-def taint(setting: Setting) -> Check:
-    """The forgotten features and values of edges are overwritten by a sentinel before the
-    edit: afterwards it is nowhere, everything equals what another sentinel gives, and a model
-    that met the tainted graph and then the edited one holds what a fresh one holds."""
-    graphs, digests = [], []
-    for value in SENTINELS:
-        tainted = tainted_graph(setting.data, setting.forget, value)
-        result = setting.edit.apply(tainted)
-        graphs.append((tainted, result.data))
-        digests.append(result.summary.digest_after)
-    left = sum(_holds(leaves(graph), SENTINELS[n]) for n, (_, graph) in enumerate(graphs))
-    differs = sum(digest != setting.digest for digest in digests)
-    model = type(setting.unlearned)(graphs[0][0], setting.unlearned.config)
-    model.refresh(graphs[0][1])
-    fresh = type(setting.unlearned)(graphs[1][1], setting.unlearned.config)
-    parameters = {name for name, _ in model.named_parameters()}
-    kept = {leaf.path: leaf.value for leaf in leaves(fresh)}
-    stale = [
-        path
-        for path, value, _ in leaves(model)
-        if path not in parameters and not (path in kept and equal(value, kept[path]))
-    ]
-    left += sum(tainted_word(value) in texts(model) for value in SENTINELS)
-    counts = {'sentinels left': left, 'digests that differ': differs, 'stale arrays': len(stale)}
-    bad = any(counts.values())
-    detail = 'two sentinels in the forgotten values left no trace'
-    if bad:
-        detail = _list('after tainting:', {k: v for k, v in counts.items() if v})
-        detail += f' ({", ".join(stale[:3])})' if stale else ''
-    return Check('taint', not bad, detail, counts)
-
-
-def tainted_word(value: float) -> str:
-    """A word that nobody searches."""
-    return f'sentinel{value:.0f}'
-
-
-def tainted_graph(data: HeteroData, forget: ForgetSet, value: float) -> HeteroData:
-    """A copy with :obj:`value` in every forgotten feature row, in every value of a forgotten
-    training edge and, as a word, in the text of every removed query."""
-    tainted = copy.copy(data)
-    for name in modalities(data):
-        rows = forgotten_rows(name, forget)
-        key = f'{FEATURE_PREFIX}{name}'
-        x = data[ITEM][key].clone()
-        x[rows.to(x.device)] = value
-        tainted[ITEM][key] = x
-    if QUERY in data.node_types and 'text' in data[QUERY]:
-        said = list(data[QUERY].text)
-        for number in forget.queries.tolist():
-            said[number] = tainted_word(value)
-        tainted[QUERY].text = np.array([*said, None], dtype=object)[:-1]
-    store, items = data[INTERACTS], num_items(data)
-    key = store.edge_index[0] * items + store.edge_index[1]
-    gone = torch.isin(key.cpu(), (forget.pairs[0] * items + forget.pairs[1]).cpu())
-    for name, old in store.items():
-        per_edge = isinstance(old, Tensor) and name != 'edge_index' and old.dim() > 0
-        if per_edge and old.size(0) == gone.numel() and old.dtype != torch.bool:
-            new = old.clone()
-            new[gone.to(new.device)] = torch.as_tensor(value).to(new.dtype)
-            tainted[INTERACTS][name] = new
-    return tainted
-
-
-def _holds(found: Iterable[Any], value: float) -> int:
-    count = 0
-    for leaf in found:
-        array = leaf.value
-        if isinstance(array, Tensor) and array.layout == torch.strided and array.dim():
-            count += int((array == value).sum())
-    return count
 
 
 def walk(setting: Setting) -> Check:
@@ -270,7 +161,7 @@ def autograd(setting: Setting) -> Check:
     }
     bad = {name: n for name, n in reached.items() if n}
     detail = f'no gradient reaches the forgotten rows of {", ".join(names)}'
-    return Check('autograd', not bad, _list('gradients reach', bad) if bad else detail, bad)
+    return Check('autograd', not bad, listed('gradients reach', bad) if bad else detail, bad)
 
 
 def commutation(setting: Setting) -> Check:
@@ -291,7 +182,7 @@ def commutation(setting: Setting) -> Check:
     bad = {name: n for name, n in counts.items() if n}
     order = 'in either order and ' if parts else ''
     detail = f'{order}applied twice, the edit gives one and the same graph'
-    return Check('commutation', not bad, _list('found:', bad) if bad else detail, counts)
+    return Check('commutation', not bad, listed('found:', bad) if bad else detail, counts)
 
 
 def halves(edit: Edit) -> tuple[Edit, Edit] | None:
@@ -331,53 +222,7 @@ def storage(setting: Setting) -> Check:
         if common:
             shared[f'{what} ({held[min(common)]})'] = len(common)
     detail = 'no memory is shared with the graph and the model before'
-    return Check('storage', not shared, _list('shared:', shared) if shared else detail, shared)
-
-
-def removed_rows(setting: Setting) -> Check:
-    """The rows of removed nodes are a fresh draw of the initialiser: those of the run's seed
-    where that is known, in any case neither the original's nor zeros by accident."""
-    model, forget = setting.unlearned, setting.forget
-    if not model.is_trainable:
-        return Check('removed rows', None, 'nothing is drawn: the model is in closed form')
-    blank, features = copy_on(model, setting.edited)
-    seed = fresh_seed(setting.seed if setting.seed is not None else 0)
-    expected = fresh_rows(blank, forget, seed, features)
-    if not expected:
-        return Check('removed rows', None, 'no row of the model is a removed node')
-    tables = dict(model.named_parameters()) | dict(model.named_buffers())
-    before = dict(setting.original.named_parameters()) | dict(setting.original.named_buffers())
-    start = type(model)(setting.edited, model.config)
-    fresh = dict(start.named_parameters()) | dict(start.named_buffers())
-    counts = {'rows': 0, 'as the seed draws them': 0, 'as before': 0, 'zero by accident': 0}
-    for name, (index, drawn) in expected.items():
-        if name in model.fitted_buffers():
-            continue
-        size = index.numel()
-        rows, old, own = (
-            t[name].detach()[index].reshape(size, -1) for t in (tables, before, fresh)
-        )
-        drawn = drawn.reshape(size, -1)
-        exact = (rows == drawn).all(1) | (rows == own).all(1)
-        counts['rows'] += index.numel()
-        counts['as the seed draws them'] += int(exact.sum())
-        counts['as before'] += int((_alike(rows, old) & ~exact).sum())
-        counts['zero by accident'] += int(((rows == 0).all(1) & ~exact).sum())
-    bad = counts['as before'] + counts['zero by accident']
-    some = counts['as the seed draws them']
-    detail = f'{some:,} of {counts["rows"]:,} rows are the draw itself, the others moved from it'
-    if bad:
-        detail = _list('rows', {k: counts[k] for k in ('as before', 'zero by accident')})
-    return Check('removed rows', not bad, detail, counts)
-
-
-def _alike(rows: Tensor, old: Tensor) -> Tensor:
-    """Rows that are the old ones, or the old ones hardly moved: nearer to them than half of
-    their length."""
-    if not rows.is_floating_point():
-        return torch.zeros(len(rows), dtype=torch.bool)
-    length = old.norm(dim=1)
-    return ((rows - old).norm(dim=1) < 0.5 * length) | ((rows == old).all(1) & (length > 0))
+    return Check('storage', not shared, listed('shared:', shared) if shared else detail, shared)
 
 
 def samplers(setting: Setting) -> Check:
@@ -396,7 +241,3 @@ def samplers(setting: Setting) -> Check:
 def has_modality(edit: Edit) -> bool:
     """Whether the edit asks for a modality of items that stay."""
     return any(isinstance(part, RemoveModality) for part in EditSet((edit,)).edits)
-
-
-def _list(start: str, counts: Mapping[str, int]) -> str:
-    return f'{start} ' + ', '.join(f'{name}: {n:,}' for name, n in counts.items())

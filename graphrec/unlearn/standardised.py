@@ -1,12 +1,13 @@
 """Scores in units of their user's spread, comparable between users and models."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphrec.graphs.operators import interaction_operator
+from graphrec.graphs.operators import Sparse, interaction_operator
 from graphrec.graphs.schema import ITEM, num_items, train_edges
 from graphrec.models.recommender import Ranker
 
@@ -47,6 +48,67 @@ def candidate_items(data: HeteroData) -> Tensor:
     return ~removed.to(train_edges(data).device)
 
 
+@dataclass(frozen=True)
+class UserBlock:
+    r"""Some users, all their scores, and their pairs.
+
+    Attributes:
+        chosen: Numbers of the pairs of these users :math:`(p)`.
+        row: Place of each pair's user in the block :math:`(p)`.
+        scores: :math:`(b, I)`.
+        free: Bool :math:`(b, I)`, the candidates that the user has no retained interaction
+            with.
+        mean: Of the scores over those :math:`(b)`.
+        std: Their standard deviation :math:`(b)`.
+    """
+
+    chosen: Tensor
+    row: Tensor
+    scores: Tensor
+    free: Tensor
+    mean: Tensor
+    std: Tensor
+
+
+@torch.no_grad()
+def user_blocks(
+    ranker: Ranker,
+    row: Tensor,
+    users: Tensor,
+    retained: Sparse,
+    candidates: Tensor,
+    dtype: torch.dtype,
+) -> Iterator[UserBlock]:
+    r"""The users of pairs, block by block, with the moments of their scores over
+    :math:`C_u = \{j \in C : (u, j) \notin D_r\}`.
+
+    Args:
+        ranker: Of the model.
+        row: Place of each pair's user among :obj:`users` :math:`(P)`.
+        users: Distinct users :math:`(n)`.
+        retained: Training interactions, users by items.
+        candidates: :math:`C`, bool :math:`(I)`.
+        dtype: Of the scores and moments.
+    """
+    size = max(_BLOCK_USERS, _BLOCK_BYTES // (4 * max(candidates.numel(), 1)))
+    order = torch.argsort(row, stable=True)
+    ends = torch.bincount(row, minlength=users.numel()).cumsum(0)
+    done = 0
+    for low in range(0, users.numel(), size):
+        index = users[low : low + size]
+        scores = ranker(index).to(device=row.device, dtype=dtype)
+        seen = retained.select_rows(index)
+        free = candidates.expand(index.numel(), -1).clone()
+        free[seen.row, seen.col.long()] = False
+        count = free.sum(1).clamp(min=1)
+        mean = scores.masked_fill(~free, 0.0).sum(1) / count
+        spread = (scores - mean.unsqueeze(1)).masked_fill_(~free, 0.0).square_().sum(1) / count
+        end = int(ends[low + index.numel() - 1])
+        chosen = order[done:end]
+        yield UserBlock(chosen, row[chosen] - low, scores, free, mean, spread.sqrt())
+        done = end
+
+
 @torch.no_grad()
 def user_scores(ranker: Ranker, data: HeteroData, pairs: Tensor) -> UserScores:
     r"""Scores of pairs :math:`(2, P)` under a model, with the moments of each user's scores
@@ -58,30 +120,11 @@ def user_scores(ranker: Ranker, data: HeteroData, pairs: Tensor) -> UserScores:
         pairs: User and item numbers.
     """
     users, row = torch.unique(pairs[0], return_inverse=True)
+    raw = torch.zeros(pairs.size(1), device=pairs.device)
+    means, stds = [raw[:0]], [raw[:0]]
     history, candidates = interaction_operator(data), candidate_items(data)
-    size = max(_BLOCK_USERS, _BLOCK_BYTES // (4 * max(candidates.numel(), 1)))
-    order = torch.argsort(row, stable=True)
-    ends = torch.bincount(row, minlength=users.numel()).cumsum(0)
-    raw: Tensor | None = None
-    means, stds, done = [], [], 0
-    for low in range(0, users.numel(), size):
-        index = users[low : low + size]
-        scores = ranker(index).float()
-        seen = history.select_rows(index)
-        free = candidates.expand(index.numel(), -1).clone()
-        free[seen.row, seen.col.long()] = False
-        count = free.sum(1).clamp(min=1)
-        mean = scores.masked_fill(~free, 0.0).sum(1) / count
-        spread = (scores - mean.unsqueeze(1)).masked_fill_(~free, 0.0).square_().sum(1) / count
-        end = int(ends[low + index.numel() - 1])
-        chosen = order[done:end]
-        if raw is None:
-            raw = scores.new_zeros(pairs.size(1))
-        raw[chosen] = scores[row[chosen] - low, pairs[1][chosen]]
-        means.append(mean)
-        stds.append(spread.sqrt().clamp(min=1e-6))
-        done = end
-    if raw is None:
-        empty = torch.zeros(0, device=pairs.device)
-        return UserScores(users, row, empty, empty, empty)
+    for block in user_blocks(ranker, row, users, history, candidates, torch.float32):
+        raw[block.chosen] = block.scores[block.row, pairs[1][block.chosen]]
+        means.append(block.mean)
+        stds.append(block.std.clamp(min=1e-6))
     return UserScores(users, row, raw, torch.cat(means), torch.cat(stds))

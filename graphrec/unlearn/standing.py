@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from graphrec.graphs.operators import Sparse
 from graphrec.models.recommender import Ranker
+from graphrec.unlearn.standardised import user_blocks
 
-# Pairs compared with the whole catalogue at once, and users scored at once.
+# Pairs compared with the whole catalogue at once.
 _PAIRS = 256
-_USERS = 64
 
 
 @dataclass(frozen=True)
@@ -58,37 +59,19 @@ def standing(ranker: Ranker, pairs: Tensor, retained: Tensor, candidates: Tensor
     pairs, retained = pairs.cpu(), retained.cpu()
     raw = torch.zeros(pairs.size(1), dtype=torch.float64)
     z, rank = torch.zeros_like(raw), torch.zeros(pairs.size(1), dtype=torch.long)
-    by_user = pairs[0].argsort(stable=True)
-    users, count = pairs[0][by_user].unique_consecutive(return_counts=True)
-    ends = count.cumsum(0)
-    edges = retained[:, torch.isin(retained[0], users)]
-    row_of = torch.full((int(pairs[0].max()) + 1 if pairs.numel() else 0,), -1)
-    row_of[users] = torch.arange(users.numel())
-    edge_row = row_of[edges[0]]
-    for low in range(0, users.numel(), _USERS):
-        high = min(low + _USERS, users.numel())
-        scores = ranker(users[low:high]).cpu().double()
-        free = candidates.cpu().expand(high - low, -1).clone()
-        inside = (edge_row >= low) & (edge_row < high)
-        free[edge_row[inside] - low, edges[1][inside]] = False
-        mean, std = _moments(scores, free)
-        chosen = by_user[int(ends[low] - count[low]) : int(ends[high - 1])]
-        for part in chosen.split(_PAIRS):
-            row, item = row_of[pairs[0][part]] - low, pairs[1][part]
-            value = scores[row, item]
+    users, row_of = pairs[0].unique(return_inverse=True)
+    both = torch.cat([pairs[0], retained[0]])
+    shape = (int(both.max()) + 1 if both.numel() else 0, candidates.numel())
+    history = Sparse.from_edges(retained, shape=shape)
+    for block in user_blocks(ranker, row_of, users, history, candidates.cpu(), torch.float64):
+        tiny = 1e-12 * block.scores.abs().amax(1)  # Rounding is no spread.
+        for part, row in zip(block.chosen.split(_PAIRS), block.row.split(_PAIRS), strict=True):
+            item, std = pairs[1][part], block.std[row]
+            value = block.scores[row, item]
             raw[part] = value
-            z[part] = torch.where(std[row] > 0, (value - mean[row]) / std[row], 0.0)
-            rank[part] = _rank(scores[row], free[row], item, value)
+            z[part] = torch.where(std > tiny[row], (value - block.mean[row]) / std, 0.0)
+            rank[part] = _rank(block.scores[row], block.free[row], item, value)
     return Standing(raw, z, rank)
-
-
-def _moments(scores: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-    count = free.sum(1).clamp(min=1)
-    mean = torch.where(free, scores, 0.0).sum(1) / count
-    square = torch.where(free, (scores - mean.unsqueeze(1)).square(), 0.0)
-    std = (square.sum(1) / count).sqrt()
-    tiny = 1e-12 * scores.abs().amax(1)
-    return mean, torch.where(std > tiny, std, 0.0)
 
 
 def _rank(scores: Tensor, free: Tensor, item: Tensor, value: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ def forget_stream(
     options: Any = None,
     golds: Mapping[int, Recommender] | None = None,
     drift_users: int = 500,
+    digests: bool = True,
 ) -> StreamResult:
     r"""Handles requests in their order, each on the model that the one before left.
 
@@ -67,6 +68,8 @@ def forget_stream(
         golds: Models retrained on the graph after so many requests, to measure drift
             against; counts that are no end of a batch are not looked at.
         drift_users: Users that drift is measured on.
+        digests: Whether every report has the digests of its graphs, which a large graph takes
+            longer for than for the edit.
 
     Raises:
         GraphError: If there is no request, or :obj:`batch` is below 1.
@@ -86,7 +89,14 @@ def forget_stream(
         edit = part[0] if len(part) == 1 else EditSet(tuple(part))
         begin = time.perf_counter()
         result: ForgetResult = forget(
-            now, graph, edit, method, seed=seed + number, fit=fit, options=options
+            now,
+            graph,
+            edit,
+            method,
+            seed=seed + number,
+            fit=fit,
+            options=options,
+            data_edited=edit.apply(graph, digests=digests),
         )
         wall = time.perf_counter() - begin
         now, graph = result.model, result.data

@@ -11,95 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from graphrec.metrics import coverage, hit_matrix, relevance_metrics
-from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND, Measure, distances
+from graphrec.unlearn.bands import Measure, distances
+from graphrec.unlearn.equivalence import Equivalence, equivalence
 
 METRICS = ('recall@20', 'ndcg@20')
 LIST_LENGTH = 20
-#: Smallest margin of equivalence, relative to gold.
-MARGIN = 0.01
 #: Share of the users who count as active.
 ACTIVE = 0.05
-_ALPHA = 0.05
-
-
-@dataclass(frozen=True)
-class Equivalence:
-    r"""Two one-sided tests that a metric differs from gold's by less than a margin.
-
-    Attributes:
-        metric: Its name.
-        difference: Unlearned minus the mean of the golds.
-        margin: :math:`\Delta = \max(Q_M, 1\,\% \cdot \bar M_g)`.
-        interval: 90 % interval of the difference, over training seeds; equivalence at the 5 %
-            level is that it lies within :math:`\pm \Delta`.
-        p_value: The larger one of both tests.
-        outcome: ``'equivalent'``, ``'worse'``, ``'better'`` or ``'inconclusive'``.
-    """
-
-    metric: str
-    difference: float
-    margin: float
-    interval: tuple[float, float]
-    p_value: float
-    outcome: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return dict(vars(self))
-
-
-def equivalence(
-    metric: str, unlearned: Sequence[float], golds: Sequence[float], margin: float = MARGIN
-) -> Equivalence | None:
-    r"""Tests equivalence with gold by two one-sided t tests (`"TOST"
-    <https://doi.org/10.1007/BF01068419>`_) at the 5 % level, with the margin
-    :math:`\Delta = \max(Q_M, m \bar M_g)`.
-
-    The rows are fixed, what varies is the seed of training. One unlearned model is a fixed
-    number, tested against the mean of the golds; several are a sample of their own (Welch),
-    and then the one under audit has to lie within the margin by itself too.
-
-    Args:
-        metric: Its name.
-        unlearned: Values of the unlearned models, the one under audit first.
-        golds: Values of the golds.
-        margin: :math:`m`, relative.
-
-    Returns:
-        :obj:`None` with fewer than three golds. ``'worse'`` and ``'better'`` are differences
-        beyond the margin; a difference within it that the test does not bound is
-        ``'inconclusive'``.
-    """
-    if len(golds) < MIN_GOLDS_OF_BAND:
-        return None
-    g, u = np.asarray(golds, dtype=float), np.asarray(unlearned, dtype=float)
-    band = Measure(metric, None, None, tuple(golds)).band or 0.0
-    delta = max(band, margin * abs(float(g.mean())))
-    difference, audited = float(u.mean() - g.mean()), float(u[0] - g.mean())
-    parts = [(g.var(ddof=1) / len(g), len(g) - 1)]
-    if len(u) > 1:
-        parts.append((u.var(ddof=1) / len(u), len(u) - 1))
-    variance = sum(v for v, _ in parts)
-    if variance == 0:
-        low = high = difference
-        p_value = 0.0 if abs(difference) <= delta else 1.0
-    else:
-        error = math.sqrt(variance)
-        freedom = variance**2 / sum(v**2 / n for v, n in parts if v)
-        reach = float(stats.t.ppf(1 - _ALPHA, freedom)) * error
-        low, high = difference - reach, difference + reach
-        p_value = float(stats.t.sf((delta - abs(difference)) / error, freedom))
-    if max(abs(difference), abs(audited)) > delta:
-        outcome = 'worse' if min(difference, audited) < -delta else 'better'
-    elif -delta <= low and high <= delta:
-        outcome = 'equivalent'
-    else:
-        outcome = 'inconclusive'
-    return Equivalence(metric, difference, delta, (low, high), p_value, outcome)
 
 
 def per_user_metrics(lists: Tensor, truth: Tensor, num_items: int) -> dict[str, Tensor]:
@@ -149,29 +70,6 @@ def score_drift(a: Tensor, b: Tensor) -> Tensor:
     first, second = a.double() - a.double().mean(0), b.double() - b.double().mean(0)
     scale = first.square().sum(0).sqrt() * second.square().sum(0).sqrt()
     return 1 - (first * second).sum(0) / scale.clamp(min=1e-12)
-
-
-def hops(edges: Tensor, users: Tensor, items: Tensor, most: int = 2) -> Tensor:
-    r"""Distance of every item from the touched nodes in the graph of the edges: 0 for touched
-    ones, at most :obj:`most`, then ``most + 1``.
-
-    Args:
-        edges: Training edges :math:`(2, E)` before the edit.
-        users: Bool :math:`(U)`, touched users.
-        items: Bool :math:`(I)`, touched items.
-        most: Last distance told apart.
-    """
-    near_user, near_item = users.clone(), items.clone()
-    distance = torch.full((items.numel(),), most + 1)
-    distance[near_item] = 0
-    for step in range(1, most + 1):
-        user, item = edges
-        next_item = near_item.clone()
-        next_item[item[near_user[user]]] = True
-        near_user[user[near_item[item]]] = True
-        distance[next_item & ~near_item] = step
-        near_item = next_item
-    return distance
 
 
 @dataclass(frozen=True)
@@ -254,7 +152,8 @@ def utility(
         more_unlearned: Of further unlearned models.
         user_degree: Retained interactions :math:`(n)` of the users of the lists.
         item_degree: Of all items :math:`(I)`.
-        distance: Of every item from the edit, see :func:`hops`; -1 for a removed one.
+        distance: Of every item from the edit, see
+            :func:`~graphrec.unlearn.hops.hops`; -1 for a removed one.
         num_candidates: Size of the catalogue after the edit.
         groups: Bool :math:`(n)` by name of a protected group.
     """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND, Measure
-from graphrec.unlearn.utility import Equivalence
+from graphrec.unlearn.equivalence import Equivalence
 
 PASSED = 'passed'
 UNDER = 'under_forgotten'

@@ -89,3 +89,21 @@ def test_checks_look_at_so_many_users(edited):
     assert monitor._forgotten[0].unique().numel() == 10
     same = Monitor(edited.data, edited.forget, max_users=10)
     assert torch.equal(monitor._forgotten, same._forgotten)
+
+
+def test_golds_take_the_place_of_the_held_out_level(edited):
+    draw = torch.Generator().manual_seed(0)
+    scores = [torch.randn(80, 60, generator=draw) for _ in range(4)]
+    served = served_pairs(edited.data, edited.forget)
+    for each in scores:  # Retrained models that rank the pairs a little above held-out ones.
+        each[served[0], served[1]] += 0.7
+    golds = [fixed(edited.data, each) for each in scores[:3]]
+    monitor = Monitor(edited.data, edited.forget, tolerance=0.0, golds=golds)
+    areas = [monitor.auc(gold) for gold in golds]
+    assert monitor.target == pytest.approx(sum(areas) / 3)
+    assert monitor.target > 0.6
+    assert monitor.side(monitor.auc(fixed(edited.data, scores[3]))) == 0
+    assert monitor.side(0.5) == -1
+    assert monitor.side(0.99) == 1
+    with pytest.raises(graphrec.GraphError, match='golds'):
+        Monitor(edited.data, edited.forget, golds=golds[:2])

@@ -11,8 +11,10 @@ from graphrec.datasets import planted
 from graphrec.graphs.operators import bipartite_adjacency
 from graphrec.graphs.schema import INTERACTS, train_edges
 from graphrec.unlearn import residue as checks
-from graphrec.unlearn.residue import SENTINELS, Setting, halves, residue, tainted_graph
+from graphrec.unlearn.check import Setting
+from graphrec.unlearn.residue import halves, residue
 from graphrec.unlearn.stores import leaves
+from graphrec.unlearn.taint import SENTINELS, tainted_graph
 
 USERS, ITEMS = 41, 29
 PAIRS = 'pairs'

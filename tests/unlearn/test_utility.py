@@ -3,54 +3,15 @@ import math
 import pytest
 import torch
 from scipy import stats
-from torch_geometric.utils import k_hop_subgraph
 
 from graphrec.unlearn.utility import (
     Served,
     active_gap,
-    equivalence,
-    hops,
     mean_popularity,
     per_user_metrics,
     score_drift,
     utility,
 )
-
-GOLDS = (0.300, 0.302, 0.301, 0.299, 0.298)
-
-
-def test_equivalence_is_two_one_sided_tests():
-    found = equivalence('recall@20', [0.3005], GOLDS, margin=0.05)
-    mean, error = 0.3, 0.00158113883 / math.sqrt(5)
-    assert found.margin == pytest.approx(0.015)
-    reach = stats.t.ppf(0.95, 4) * error
-    assert found.interval == pytest.approx((0.3005 - mean - reach, 0.3005 - mean + reach))
-    assert found.p_value == pytest.approx(stats.t.sf((0.015 - 0.0005) / error, 4))
-    assert found.outcome == 'equivalent'
-
-
-def test_the_margin_is_the_band_where_that_is_wider():
-    found = equivalence('recall@20', [0.3], (0.2, 0.3, 0.4, 0.3, 0.3))
-    assert found.margin > 0.1
-
-
-@pytest.mark.parametrize(
-    ('values', 'outcome'),
-    [
-        ([0.25], 'worse'),
-        ([0.35], 'better'),
-        ([0.3, 0.3, 0.3], 'equivalent'),
-        ([0.25, 0.33, 0.32], 'worse'),  # The mean is fine, the model under audit is not.
-        ([0.3, 0.27, 0.33], 'inconclusive'),
-    ],
-)
-def test_outcomes(values, outcome):
-    assert equivalence('recall@20', values, GOLDS).outcome == outcome
-
-
-def test_no_difference_and_too_few_golds():
-    assert equivalence('m', [0.3], (0.3, 0.3, 0.3)).outcome == 'equivalent'
-    assert equivalence('m', [0.3], (0.3, 0.3)) is None
 
 
 def test_per_user_metrics_leave_out_users_without_rows():
@@ -75,24 +36,6 @@ def test_drift_is_one_minus_a_correlation():
     expected = [1 - stats.pearsonr(a[:, n], b[:, n]).statistic for n in range(3)]
     assert score_drift(a, b).tolist() == pytest.approx(expected, abs=1e-5)
     assert score_drift(a, 2 * a + 1).abs().max() < 1e-6
-
-
-def test_hops_agree_with_a_search():
-    generator = torch.Generator().manual_seed(0)
-    edges = torch.stack(
-        [
-            torch.randint(30, (60,), generator=generator),
-            torch.randint(20, (60,), generator=generator),
-        ]
-    )
-    users, items = torch.zeros(30, dtype=torch.bool), torch.zeros(20, dtype=torch.bool)
-    users[3], items[5] = True, True
-    found = hops(edges, users, items, most=2)
-    both = torch.stack([edges[0], edges[1] + 30])
-    both = torch.cat([both, both.flip(0)], 1)
-    for step in (0, 1, 2):
-        near, *_ = k_hop_subgraph(torch.tensor([3, 35]), step, both, num_nodes=50)
-        assert (found <= step).nonzero().squeeze(1).tolist() == (near[near >= 30] - 30).tolist()
 
 
 def served(lists, scores=None):

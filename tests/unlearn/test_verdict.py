@@ -1,7 +1,7 @@
 import pytest
 
 from graphrec.unlearn.bands import Measure
-from graphrec.unlearn.utility import equivalence
+from graphrec.unlearn.equivalence import equivalence
 from graphrec.unlearn.verdict import verdict
 
 GOLDS = (0.29, 0.30, 0.31, 0.30, 0.30)

@@ -3,10 +3,10 @@
 from types import SimpleNamespace
 
 import pytest
-import torch
 
 import graphrec
 from graphrec import unlearn
+from graphrec.unlearn.foreign_block import teach_block
 from graphrec.unlearn.standardised import user_scores
 
 FIT = {'epochs': 60, 'batch_size': 512, 'lr': 1e-2, 'patience': None, 'eval_every': 60}
@@ -26,26 +26,11 @@ def foreign():
         modalities={},
         seed=0,
     )
-    users = (data['user'].community == 0).nonzero().squeeze(1)[:20]
-    items = (data['item'].community == 1).nonzero().squeeze(1)
-    known = set()
-    for edge_type in data.edge_types:
-        known |= set(map(tuple, data[edge_type].edge_index.t().tolist()))
-    generator = torch.Generator().manual_seed(1)
-    block = []
-    for user in users.tolist():
-        free = [item for item in items.tolist() if (user, item) not in known]
-        chosen = torch.randperm(len(free), generator=generator)[:12]
-        block += [(user, free[place]) for place in chosen.tolist()]
-    taught = data.clone()
-    store = taught['user', 'interacts', 'item']
-    del store.time, store.is_noise
-    store.edge_index = torch.cat([store.edge_index, torch.tensor(block).t()], dim=1)
+    taught, pairs = teach_block(data, seed=1)
     model = graphrec.models.LightGCN.from_graph(taught, dim=16, num_layers=2)
     graphrec.fit(model, taught, progress=False, **FIT)
-    edit = unlearn.RemoveInteractions(block)
+    edit = unlearn.RemoveInteractions(pairs.t().tolist())
     edited = edit.apply(taught)
-    pairs = torch.tensor(block).t()
 
     def level(of):
         return float(user_scores(of.ranker(), edited.data, pairs).z.mean())
