@@ -15,8 +15,6 @@ import argparse
 import logging
 import os
 import sys
-import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,6 +34,7 @@ from _jobs import (
 )
 from _multimodal_plan import MULTIMODAL_SUITE
 from _plan import INTERACTIONS, SPEED_SETS
+from _runner import CellRunner, run_within
 from _studies import study_jobs
 from _tables import write_tables
 from _variants import varied
@@ -50,17 +49,12 @@ SUITES = {suite.name: suite for suite in (MULTIMODAL_SUITE, INTERACTIONS)}
 _logger = logging.getLogger('reproduce')
 
 
-class OutOfTimeError(Exception):
-    """The minutes of this run are over; the next run goes on."""
-
-
-class Runner:
+class Runner(CellRunner):
     """Runs what is missing, one cell after the other."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.cells = Cells(args.out)
+        super().__init__(args.out, args.budget_minutes, args.retry, _logger)
         self.args = args
-        self.deadline = time.monotonic() + 60 * args.budget_minutes
 
     def run(self) -> None:
         for name in self.args.data:
@@ -110,7 +104,7 @@ class Runner:
         for study in suite.studies:
             if study.name in self.args.studies:
                 for job in study_jobs(suite, study, name, model, validation, point, seeds, epochs):
-                    if self._wanted(job):
+                    if self.is_next(job):
                         self._run_cell(job, varied(data, job.protocol, job.seed))
         return None
 
@@ -121,7 +115,7 @@ class Runner:
         ready: tuple[Recommender, dict[str, Any]] | None = None,
     ) -> tuple[Recommender, dict[str, Any]] | None:
         """The model and record of a cell that ran now; None if it was stored or failed."""
-        if not self._wanted(job):
+        if not self.is_next(job):
             return None
         try:
             if ready is None:
@@ -130,7 +124,7 @@ class Runner:
                 model, cost = ready[0], {'build_seconds': ready[1]['build_seconds']}
             record, arrays = measure(job, data, model)
         except Exception as error:
-            self._store_failure(job, error)
+            self.store_failure(job, error)
             return None
         record = {'status': 'done', 'machine': machine()} | cost | record
         self.cells.write(job, record, arrays)
@@ -146,32 +140,17 @@ class Runner:
 
     def _run_speed(self, name: str) -> None:
         job = speed_job(name, self.args.minutes)
-        if not self._wanted(job):
+        if not self.is_next(job):
             return
         try:
             data = load(self.args.root / name)
             record = run_speed(job, data, self.args.progress)
         except Exception as error:
-            return self._store_failure(job, error)
+            return self.store_failure(job, error)
         self.cells.write(job, {'status': 'done', 'machine': machine()} | record)
         _logger.info(
             '%s  %d epochs, recall@20 %.4f', job.name, record['epochs'], record['test']['recall@20']
         )
-
-    def _wanted(self, job: Job) -> bool:
-        record = self.cells.read(job)
-        if record is not None and (record['status'] == 'done' or not self.args.retry):
-            return False
-        if time.monotonic() >= self.deadline:
-            raise OutOfTimeError
-        return True
-
-    def _store_failure(self, job: Job, error: Exception) -> None:
-        """A crash is a result too: stored with its message, and the rest goes on."""
-        text = f'{type(error).__name__}: {error}'
-        trace = traceback.format_exc().splitlines()
-        self.cells.write(job, {'status': 'failed', 'error': text, 'traceback': trace})
-        _logger.error('%s failed: %s', job.name, text)
 
 
 def describe(data: HeteroData) -> dict[str, int]:
@@ -296,10 +275,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     torch.set_num_threads(args.threads)
     if not args.only_table:
-        try:
-            Runner(args).run()
-        except OutOfTimeError:
-            _logger.warning('the %g minutes are over; run again to go on', args.budget_minutes)
+        run_within(args.budget_minutes, Runner(args).run, _logger)
     write_tables(args, Cells(args.out), missing_cells)
     print(args.table.read_text())
     return 0

@@ -11,13 +11,12 @@ import argparse
 import logging
 import os
 import sys
-import time
-import traceback
 from pathlib import Path
 
 import torch
 from _cells import Cells, Job
 from _jobs import machine
+from _runner import CellRunner, run_within
 from _search_jobs import describe, grid_jobs, measure, train
 from _search_plan import MODELS, SETS, grids, open_set
 from _search_table import planned, write_page
@@ -26,16 +25,12 @@ from torch_geometric.data import HeteroData
 _logger = logging.getLogger('search')
 
 
-class OutOfTimeError(Exception):
-    """The minutes of this run are over; the next run goes on."""
-
-
-class Runner:
+class Runner(CellRunner):
     """Runs what is missing, one cell after the other."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.args, self.cells = args, Cells(args.out)
-        self.deadline = time.monotonic() + 60 * args.budget_minutes
+        super().__init__(args.out, args.budget_minutes, args.retry, _logger)
+        self.args = args
 
     def run(self) -> None:
         for name in self.args.data:
@@ -48,19 +43,13 @@ class Runner:
                     self._run(job, data)
 
     def _run(self, job: Job, data: HeteroData) -> None:
-        record = self.cells.read(job)
-        if record is not None and (record['status'] == 'done' or not self.args.retry):
+        if not self.is_next(job):
             return
-        if time.monotonic() >= self.deadline:
-            raise OutOfTimeError
         try:
             model, cost = train(job, data, self.args.progress)
             values, arrays = measure(job, data, model) if job.kind == 'final' else ({}, {})
-        except Exception as error:  # A crash is a result too; the rest goes on.
-            text, trace = f'{type(error).__name__}: {error}', traceback.format_exc().splitlines()
-            self.cells.write(job, {'status': 'failed', 'error': text, 'traceback': trace})
-            _logger.error('%s failed: %s', job.name, text)
-            return
+        except Exception as error:
+            return self.store_failure(job, error)
         done = {'status': 'done', 'machine': machine()} | cost | values
         self.cells.write(job, done, arrays)
         _logger.info(
@@ -90,7 +79,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add('--models', nargs='+', default=list(MODELS), choices=MODELS, metavar='MODEL')
     add('--seeds', nargs='+', type=int, default=[0, 1, 2])
     add('--root', type=Path, default=root, help='folder of the data sets (GRAPHREC_DATA)')
-    add('--out', type=Path, default=Path('runs/search'), help='folder of the cells')
+    add('--out', type=Path, default=Path('docs/benchmarks/search'), help='folder of the cells')
     add('--table', type=Path, default=Path('docs/search.md'), help='Markdown file to write')
     add('--budget-minutes', type=float, default=120.0, help='start no cell after these')
     add('--epochs', type=int, help='replaces all epochs of the plan (for a quick look)')
@@ -110,10 +99,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     torch.set_num_threads(args.threads)
     if not args.only_table:
-        try:
-            Runner(args).run()
-        except OutOfTimeError:
-            _logger.warning('the %g minutes are over; run again to go on', args.budget_minutes)
+        run_within(args.budget_minutes, Runner(args).run, _logger)
     write_page(args, Cells(args.out))
     return 0
 

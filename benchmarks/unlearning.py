@@ -14,13 +14,13 @@ import logging
 import os
 import sys
 import time
-import traceback
 from pathlib import Path
 from typing import Any
 
 import torch
 from _cells import Cells, Job
 from _jobs import machine, with_validation
+from _runner import CellRunner, run_within
 from _unlearning_plan import (
     BACKBONES,
     HEADLINE,
@@ -44,17 +44,12 @@ from graphrec.training import fit
 _logger = logging.getLogger('unlearning')
 
 
-class OutOfTimeError(Exception):
-    """The minutes of this run are over; the next run goes on."""
-
-
-class Runner:
+class Runner(CellRunner):
     """Runs what is missing, one cell after the other."""
 
     def __init__(self, args: argparse.Namespace) -> None:
+        super().__init__(args.out, args.budget_minutes, args.retry, _logger)
         self.args = args
-        self.cells = Cells(args.out)
-        self.deadline = time.monotonic() + 60 * args.budget_minutes
 
     def run(self) -> None:
         for name in self.args.data:
@@ -75,7 +70,7 @@ class Runner:
             for method in self.args.methods
             for seed in (seeds[:1] if method in SHARDED else seeds)
         ]
-        missing = [job for job in jobs if self._wanted(job)]
+        missing = [job for job in jobs if self.is_missing(job)]
         if not missing:
             return
         edited = edit.apply(data)
@@ -85,16 +80,12 @@ class Runner:
             golds.append(model)
             reports.append(report)
         for job in missing:
-            if time.monotonic() >= self.deadline:
-                raise OutOfTimeError
+            self.check_time()
             original = self._original(name, data, backbone, job.seed)
             try:
                 record = self._forget(job, data, edit, edited, original, golds, reports)
             except Exception as error:
-                text = f'{type(error).__name__}: {error}'
-                trace = traceback.format_exc().splitlines()
-                self.cells.write(job, {'status': 'failed', 'error': text, 'traceback': trace})
-                _logger.error('%s failed: %s', job.name, text)
+                self.store_failure(job, error)
                 continue
             self.cells.write(job, {'status': 'done', 'machine': machine()} | record)
             _logger.info('%s: %s', job.name, record['audit']['status'])
@@ -143,7 +134,7 @@ class Runner:
         folder = self.args.models / name / backbone.name / f'original-{seed}'
         if folder.is_dir():
             return load_model(folder, data)
-        self._check_time()
+        self.check_time()
         model = trained(backbone, data, seed, getattr(models, backbone.name), fit)
         save(model, folder)
         return model
@@ -164,7 +155,7 @@ class Runner:
         if path.is_file():
             stored = json.loads(path.read_text())
             return load_model(folder, edited.data), unlearn.ForgetReport(**stored)
-        self._check_time()
+        self.check_time()
         original = self._original(name, data, backbone, seed)
         result = unlearn.forget(
             original, data, edit, 'gold', seed=100 + seed, fit=backbone.fit, data_edited=edited
@@ -174,14 +165,6 @@ class Runner:
         seconds = sum(result.report.seconds.values())
         _logger.info('%s %s %s: gold %d in %.0f s', name, backbone.name, request, seed, seconds)
         return result.model, result.report
-
-    def _wanted(self, job: Job) -> bool:
-        record = self.cells.read(job)
-        return record is None or (record['status'] != 'done' and self.args.retry)
-
-    def _check_time(self) -> None:
-        if time.monotonic() >= self.deadline:
-            raise OutOfTimeError
 
 
 def cell(data: str, backbone: Backbone, request: str, method: str, seed: int) -> Job:
@@ -226,9 +209,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     if not args.only_table:
         try:
-            Runner(args).run()
-        except OutOfTimeError:
-            _logger.warning('the %g minutes are over; run again to go on', args.budget_minutes)
+            run_within(args.budget_minutes, Runner(args).run, _logger)
         except GraphError as error:
             _logger.error('error: %s', error)
             return 2
