@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,10 @@ def data_root() -> Path:
 def _same_numbers_every_time() -> None:
     """Tests that draw without a generator of their own draw the same in every run."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _interrupts_arrive() -> None:
+    """A shell that runs the tests in the background has SIGINT ignored in them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
