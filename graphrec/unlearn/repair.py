@@ -23,7 +23,8 @@ class RepairOptions:
     Attributes:
         steps: Gradient steps at most; by default those of the method, but no more than a
             tenth of a full training.
-        lr: Learning rate; that of training if omitted.
+        lr: Learning rate; that of training times :attr:`lr_scale` if omitted.
+        lr_scale: See :attr:`lr`; an optimiser of the caller's own keeps its rate.
         check_every: Steps between two checks of the stop rule.
         stop: Whether to stop once the forgotten pairs score as held-out ones do, or as under
             the retrained models that :func:`graphrec.unlearn.forget` was given.
@@ -36,6 +37,7 @@ class RepairOptions:
 
     steps: int | None = None
     lr: float | None = None
+    lr_scale: float = 1.0
     check_every: int = 25
     stop: bool = True
     trainable: str = 'all'
@@ -49,6 +51,8 @@ class RepairOptions:
             raise GraphError(f"'check_every' must be at least 1 (got {self.check_every})")
         if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
             raise GraphError(f"'lr' must be above 0 and finite (got {self.lr})")
+        if not (math.isfinite(self.lr_scale) and self.lr_scale > 0):
+            raise GraphError(f"'lr_scale' must be above 0 and finite (got {self.lr_scale})")
         if self.trainable not in ('all', 'touched'):
             raise GraphError(f"'trainable' must be 'all' or 'touched' (got {self.trainable!r})")
         for name, factor in self.branch_scale.items():
@@ -172,5 +176,5 @@ def _optimizer(
             for group in made.param_groups:
                 group['lr'] = options.lr
         return made
-    lr = settings['lr'] if options.lr is None else options.lr
+    lr = settings['lr'] * options.lr_scale if options.lr is None else options.lr
     return torch.optim.Adam(parameters, lr=lr, weight_decay=settings['weight_decay'], fused=True)
