@@ -4,6 +4,8 @@ from typing import Any
 
 from _suite import Budget, Loop, Published, Study, Suite, grid
 
+from graphrec.models import MMHCL
+
 MULTIMODAL = (
     'VBPR',
     'LATTICE',
@@ -29,30 +31,14 @@ SETS = (
 )
 
 _LR = (1e-3, 5e-3)
-# The three settings that the official logs name, see MMHCL.preset.
-_MMHCL_TIKTOK: dict[str, Any] = {
-    'user_layers': 3,
-    'user_weight': 0.03,
-    'item_weight': 0.07,
-    'temperature': 0.6,
-    'k': 5,
-    'reg': 1e-3,
-    'bf16_contrast': True,
-}
-_MMHCL_SPORTS = _MMHCL_TIKTOK | {
-    'user_layers': 2,
-    'user_weight': 0.3,
-    'item_weight': 0.7,
-    'temperature': 0.5,
-    'reg': 1e-5,
-}
-_MMHCL_CLOTHING = _MMHCL_TIKTOK | {
-    'user_layers': 2,
-    'user_weight': 0.1,
-    'item_weight': 0.7,
-    'temperature': 0.4,
-    'k': 10,
-}
+
+
+def _mmhcl_settings(name: str) -> dict[str, Any]:
+    """What the official logs vary between data sets, see ``MMHCL.preset``."""
+    preset = MMHCL.preset(name)
+    varied = ('user_layers', 'user_weight', 'item_weight', 'temperature', 'k', 'reg')
+    return {key: preset[key] for key in varied} | {'bf16_contrast': True}
+
 
 GRIDS: dict[str, list[dict[str, Any]]] = {
     'Popularity': grid(),
@@ -95,7 +81,7 @@ GRIDS: dict[str, list[dict[str, Any]]] = {
         }
         for infusion, weight, lr in ((0.5, 0.01, 1e-3), (0.5, 0.1, 1e-3), (0.5, 0.1, 5e-3))
     ],
-    'MMHCL': [point | {'lr': 1e-3} for point in (_MMHCL_TIKTOK, _MMHCL_SPORTS, _MMHCL_CLOTHING)],
+    'MMHCL': [_mmhcl_settings(name) | {'lr': 1e-3} for name in ('tiktok', 'sports', 'clothing')],
 }
 
 _DECAY = 0.96 ** (1 / 50)
@@ -133,7 +119,7 @@ BUDGETS: dict[str, Budget] = {
         # MMHCL as in the official log, with its stopping rule: nothing is chosen.
         _loops(1.0, 40, 100, _mmhcl(120, 120, 15.0, eval_every=5, patience=6)),
         patience=4,
-        grids={'MMHCL': [_MMHCL_TIKTOK | {'lr': 1e-4}]},
+        grids={'MMHCL': [_mmhcl_settings('tiktok') | {'lr': 1e-4}]},
     ),
     'lastfm-2k-mm': Budget(_loops(0.7, 40, 120, _mmhcl(40, 120, 1.0)), patience=4),
     'amazon-baby': Budget(_loops(2.5, 20, 100, _mmhcl(10, 40, 80.0)), patience=3),
