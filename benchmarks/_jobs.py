@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import functools
 import platform
 import statistics
 import time
@@ -15,7 +14,6 @@ from _als import ALS
 from _cells import Cells, Job
 from _plan import SPEED_CONFIG, SPEED_FIT
 from _suite import Suite
-from torch.optim.lr_scheduler import ExponentialLR
 from torch_geometric.data import HeteroData
 
 from graphrec import models
@@ -142,10 +140,8 @@ def build(job: Job, data: HeteroData, progress: bool) -> tuple[Recommender, dict
     record: dict[str, Any] = {}
     if job.fit:
         loop = dict(job.fit)
-        decay = loop.pop('decay', None)
-        if decay is not None:
-            loop['schedule'] = functools.partial(ExponentialLR, gamma=decay)
-        log = fit(model, data, seed=job.seed, progress=progress, **loop)
+        schedule = loop.pop('decay', None)
+        log = fit(model, data, seed=job.seed, progress=progress, schedule=schedule, **loop)
         record = {
             'epochs': len(log),
             'best_epoch': log.attrs['best_epoch'],
