@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from _jobs import machine
 from _textbook_search import TextbookUDITSR
-from _timing import DATA_ROOT, parser, peak_memory, report, spread, write
+from _timing import DATA_ROOT, parser, peak_memory, report, spread, write, write_section
 from lightgcn_epoch import batches, time_steps
 from torch_geometric.data import HeteroData
 
@@ -25,6 +25,15 @@ from graphrec.graphs.search_sampling import SearchBatch
 from graphrec.models import UDITSR
 
 PEERS = ('graphrec', 'textbook')
+HEAD = """## UDITSR
+
+`python benchmarks/search_epoch.py --docs docs/performance.md`: one epoch of UDITSR on two
+threads, the same batches and numbers for both, alternating, medians of five rounds of five
+batches scaled to the epoch. *textbook* makes the intent of every recommendation edge from its
+concatenated inputs and passes messages edge by edge. Both compute the same loss, so the quality
+is the same: the last column is the largest difference of a loss, relative. Peaks are those of
+whole processes.
+"""
 
 
 class Trained:
@@ -148,7 +157,9 @@ def main() -> None:
             for peer in PEERS
         }
         write(args.out, record)
-    print(table(record))
+    text = table(record)
+    write_section(args.docs, 'search_epoch', f'{HEAD}\n{text}')
+    print(text)
 
 
 if __name__ == '__main__':

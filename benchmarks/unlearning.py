@@ -15,7 +15,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from _cells import Cells, Job
@@ -79,16 +78,31 @@ class Runner(CellRunner):
             model, report = self._gold(name, data, backbone, request, edit, edited, seed)
             golds.append(model)
             reports.append(report)
-        for job in missing:
+        auditor = unlearn.Auditor(
+            data, edit, golds, gold_reports=reports, min_golds=min(len(golds), 5)
+        )
+        originals = {seed: self._original(name, data, backbone, seed) for seed in seeds}
+        for method in dict.fromkeys(job.protocol['method'] for job in missing):
             self.check_time()
-            original = self._original(name, data, backbone, job.seed)
-            try:
-                record = self._forget(job, data, edit, edited, original, golds, reports)
-            except Exception as error:
-                self.store_failure(job, error)
-                continue
-            self.cells.write(job, {'status': 'done', 'machine': machine()} | record)
-            _logger.info('%s: %s', job.name, record['audit']['status'])
+            group = [job for job in jobs if job.protocol['method'] == method]
+            self._run_method(group, data, edit, edited, originals, auditor)
+
+    def _run_method(
+        self,
+        jobs: list[Job],
+        data: HeteroData,
+        edit: unlearn.Edit,
+        edited: unlearn.EditResult,
+        originals: dict[int, models.Recommender],
+        auditor: unlearn.Auditor,
+    ) -> None:
+        """All seeds of a method together: utility is compared over seeds on both sides."""
+        found = [(job, self._forget(job, data, edit, edited, originals[job.seed])) for job in jobs]
+        results = [(job, result) for job, result in found if result is not None]
+        made = [result.model for _, result in results]
+        for job, result in results:
+            self._audit(job, result, originals[job.seed], made, auditor)
+        auditor.drop(made)
 
     def _forget(
         self,
@@ -97,36 +111,40 @@ class Runner(CellRunner):
         edit: unlearn.Edit,
         edited: unlearn.EditResult,
         original: models.Recommender,
-        golds: list[models.Recommender],
-        reports: list[unlearn.ForgetReport],
-    ) -> dict[str, Any]:
-        result = unlearn.forget(
-            original,
-            data,
-            edit,
-            job.protocol['method'],
-            seed=job.seed,
-            fit=job.fit,
-            data_edited=edited,
-        )
+    ) -> unlearn.ForgetResult | None:
+        method = job.protocol['method']
+        try:
+            return unlearn.forget(
+                original, data, edit, method, seed=job.seed, fit=job.fit, data_edited=edited
+            )
+        except Exception as error:
+            self.store_failure(job, error)
+            return None
+
+    def _audit(
+        self,
+        job: Job,
+        result: unlearn.ForgetResult,
+        original: models.Recommender,
+        made: list[models.Recommender],
+        auditor: unlearn.Auditor,
+    ) -> None:
         start = time.perf_counter()
-        report = unlearn.audit(
-            original,
-            result.model,
-            data=data,
-            edit=edit,
-            golds=golds,
-            forget_report=result.report,
-            gold_reports=reports,
-            min_golds=min(len(golds), 5),
-        )
+        try:
+            report = auditor.audit(
+                original, result.model, unlearned_models=made, forget_report=result.report
+            )
+        except Exception as error:
+            return self.store_failure(job, error)
         found = report.to_dict()
         found.pop('score_quantiles', None)
-        return {
+        record = {
             'forget': result.report.to_dict(),
             'audit': found,
             'audit_seconds': time.perf_counter() - start,
         }
+        self.cells.write(job, {'status': 'done', 'machine': machine()} | record)
+        _logger.info('%s: %s', job.name, found['status'])
 
     def _original(
         self, name: str, data: HeteroData, backbone: Backbone, seed: int

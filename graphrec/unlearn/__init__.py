@@ -2,6 +2,7 @@
 
 from graphrec.unlearn.audit import audit
 from graphrec.unlearn.audit_report import AuditReport
+from graphrec.unlearn.auditor import Auditor
 from graphrec.unlearn.canaries import canary_uniformity, insert_canaries
 from graphrec.unlearn.edit_files import edit_from_json, read_edit, read_ids, read_pairs
 from graphrec.unlearn.edits import (
@@ -30,6 +31,7 @@ from graphrec.unlearn.stream import StreamResult, forget_stream
 __all__ = [
     'METHODS',
     'AuditReport',
+    'Auditor',
     'Edit',
     'EditResult',
     'EditSet',

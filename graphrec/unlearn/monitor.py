@@ -92,9 +92,13 @@ class Monitor:
         self.reference = _reference(valid, users, max_users, num_users(data), generator)
         #: Their weights :math:`(H)`, see :func:`~graphrec.unlearn.propensity.odds_weights`.
         self.weight = torch.ones(self.reference.size(1), dtype=torch.float64)
+        #: What the edited graph says of any pair; None where nothing can be compared.
+        self.features: PairFeatures | None = None
         if self._forgotten.size(1) and self.reference.size(1):
-            features = PairFeatures(data, seed)
-            self.weight = odds_weights(features(self._forgotten), features(self.reference))
+            self.features = PairFeatures(data, seed)
+            self.weight = odds_weights(
+                self.features(self._forgotten), self.features(self.reference)
+            )
         self.target = 0.5
         self._gold: Measure | None = None
         if golds and self.measures_forgetting:

@@ -73,7 +73,7 @@ def odds_weights(forgotten: Tensor, heldout: Tensor) -> Tensor:
     size = heldout.size(0)
     if not size or not forgotten.size(0):
         return torch.ones(size, dtype=torch.float64, device=heldout.device)
-    x = _design(torch.cat([forgotten, heldout]))
+    x = design(torch.cat([forgotten, heldout]))
     y = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     y[: forgotten.size(0)] = 1
     # Both groups count the same, so that no constant hides the differences.
@@ -101,7 +101,7 @@ def effective_size(weight: Tensor) -> float:
     return float(weight.sum().square() / weight.square().sum())
 
 
-def _design(features: Tensor) -> Tensor:
+def design(features: Tensor) -> Tensor:
     """A constant, normal scores of the columns, their squares and products."""
     rank = features.argsort(dim=0).argsort(dim=0).double()
     # Ties share the mean of their ranks, or the order of the rows would count.

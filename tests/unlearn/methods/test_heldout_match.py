@@ -5,6 +5,7 @@ import graphrec
 from graphrec import unlearn
 from graphrec.graphs.schema import HOLDOUT_VALID
 from graphrec.unlearn.methods.heldout_match import (
+    HeldoutMatchOptions,
     _Matching,
     match_targets,
     matched_quantiles,
@@ -83,9 +84,23 @@ def test_without_validation_it_says_what_is_missing(learned):
         unlearn.forget(learned.model, data, learned.edit, 'heldout_match', fit=learned.fit)
 
 
-def test_targets_keep_the_order(task):
+def test_marginal_targets_keep_the_order(task):
     teacher = Teacher.of(task)
-    target = match_targets(task, teacher)
+    target = match_targets(task, teacher, 'marginal')
     z = user_scores(teacher.ranker(), task.data, task.served).z
     order = z.argsort()
     assert (target[order].diff() >= 0).all()
+
+
+def test_no_target_is_above_the_score(task):
+    teacher = Teacher.of(task)
+    z = user_scores(teacher.ranker(), task.data, task.served).z
+    for kind in ('conditional', 'marginal'):
+        target = match_targets(task, teacher, kind)
+        assert (target <= z).all()
+        assert float(target.mean()) < float(z.mean()) - 0.1
+
+
+def test_an_unknown_target_is_refused():
+    with pytest.raises(graphrec.GraphError, match='target'):
+        HeldoutMatchOptions(target='mean')

@@ -1,0 +1,66 @@
+r"""Where forgotten pairs would stand had they never been seen: the level of held-out pairs that
+the retained graph says the same of."""
+
+import torch
+from torch import Tensor
+
+from graphrec.unlearn.propensity import design
+
+_RIDGE = 10.0  # Pairs' worth of shrinkage towards the overall mean.
+_SMALLEST = 1e-3
+_SCALE = (1 / 3, 3.0)
+
+
+def expected_level(
+    z: Tensor, reference: Tensor, of_z: Tensor, of_reference: Tensor, weight: Tensor
+) -> Tensor:
+    r"""Scores that held-out pairs like the forgotten ones have.
+
+    With :math:`m_H(x), s_H(x)` the mean and spread of held-out scores given the features
+    :math:`x` of a pair, and :math:`m_F, s_F` those of forgotten scores, a forgotten pair keeps
+    its place among pairs like it and takes their level,
+
+    .. math::
+        \tau = m_H(x) + s_H(x) \frac{z - m_F(x)}{s_F(x)} .
+
+    Means are ridge regressions on normal scores of the features, their squares and products;
+    spreads are those of the logarithm of the absolute residuals, and change by no more than a
+    factor of 3. With few forgotten pairs shrinkage leaves :math:`m_F` their mean.
+
+    Args:
+        z: Scores of forgotten pairs :math:`(F)`.
+        reference: Those of held-out pairs :math:`(H)`.
+        of_z: Features :math:`(F, c)`.
+        of_reference: Features :math:`(H, c)`.
+        weight: Of held-out pairs :math:`(H)`.
+    """
+    x = design(torch.cat([of_z, of_reference]))
+    x_f, x_h = x[: z.numel()], x[z.numel() :]
+    y_f, y_h = z.double(), reference.double()
+    of_f = _Line(x_f, y_f, torch.ones_like(y_f))
+    of_h = _Line(x_h, y_h, weight)
+    ratio = (of_h.spread(x_f) / of_f.spread(x_f)).clamp(*_SCALE)
+    return (of_h.mean(x_f) + ratio * (y_f - of_f.mean(x_f))).to(z)
+
+
+class _Line:
+    """Mean and spread of a sample as functions of its features."""
+
+    def __init__(self, x: Tensor, y: Tensor, weight: Tensor) -> None:
+        self._mean = _ridge(x, y, weight)
+        residual = (y - x @ self._mean).abs().clamp(min=_SMALLEST)
+        self._spread = _ridge(x, residual.log(), weight)
+
+    def mean(self, x: Tensor) -> Tensor:
+        return x @ self._mean
+
+    def spread(self, x: Tensor) -> Tensor:
+        return (x @ self._spread).exp()
+
+
+def _ridge(x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Weighted least squares with a penalty on all but the constant, the first column."""
+    penalty = _RIDGE * torch.eye(x.size(1), dtype=x.dtype, device=x.device)
+    penalty[0, 0] = 0
+    scaled = weight.to(x)[:, None] * x
+    return torch.linalg.solve(x.t() @ scaled + penalty, scaled.t() @ y)
