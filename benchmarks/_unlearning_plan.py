@@ -63,7 +63,7 @@ _MULTIMODAL = _LIGHTGCN | {'epochs': 100}
 BACKBONES: dict[str, tuple[Backbone, ...]] = {
     'lastfm-2k-mm': (
         Backbone('LightGCN', {'num_layers': 2, 'reg': 1e-3}, _LIGHTGCN),
-        Backbone('FREEDOM', {'feature_weight': 1e-3}, _MULTIMODAL),
+        Backbone('FREEDOM', {'feature_weight': 1e-4}, _MULTIMODAL),
         Backbone('LIRDRec', {}, _MULTIMODAL | {'lr': 1e-3}),
         Backbone('MMHCL', {'bf16_contrast': True}, _MULTIMODAL | {'lr': 1e-3, 'batch_size': 1024}),
     ),

@@ -1,5 +1,7 @@
 """InfoNCE against any number of candidates, without the matrix of their similarities."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -17,6 +19,16 @@ _LARGE_WEIGHT = 0.5
 _LOG_LARGE = -0.7
 
 Gradients = tuple[Tensor, Tensor | None, Tensor | None]
+
+
+class _Terms(NamedTuple):
+    """What is summed: each anchor's positive and weight, the candidate that it leaves out, and
+    the scale of its similarities."""
+
+    positive: Tensor | None
+    weight: Tensor
+    exclude: Tensor | None
+    scale: float
 
 
 def blockwise_info_nce(
@@ -94,7 +106,7 @@ def blockwise_info_nce(
             # in bfloat16 are cheaper than the passes over a block that symmetry asks for.
             exclude = torch.arange(z2.size(0), z1.size(0) + z2.size(0), device=z1.device)
             z2, both_views = torch.cat([z2, z1]), False
-    options = (positive, weight, exclude, scale, both_views, bf16, block_bytes)
+    options = (_Terms(positive, weight, exclude, scale), both_views, bf16, block_bytes)
     if torch.is_grad_enabled() and (z1.requires_grad or z2.requires_grad):
         return _InfoNCE.apply(z1, z2, *options)
     return _value_and_gradients(z1, z2, *options, (False, False))[0]
@@ -124,10 +136,7 @@ class _InfoNCE(torch.autograd.Function):
 def _value_and_gradients(
     z1: Tensor,
     z2: Tensor,
-    positive: Tensor | None,
-    weight: Tensor,
-    exclude: Tensor | None,
-    scale: float,
+    terms: _Terms,
     both_views: bool,
     bf16: bool,
     block_bytes: int | None,
@@ -135,24 +144,22 @@ def _value_and_gradients(
 ) -> Gradients:
     """The loss and its gradients by both tables, where needed."""
     if bf16 and block_bytes is None and fused_softmax_fits(z1, z2):
-        found = _fused(z1, z2, positive, weight, exclude, scale, needed)
+        found = _fused(z1, z2, terms, needed)
         if found is not None:
             return found
     bf16 = bf16 and z1.is_cuda
-    return _sweep(z1, z2, positive, weight, exclude, scale, both_views, bf16, block_bytes, needed)
+    return _sweep(z1, z2, terms, both_views, bf16, block_bytes, needed)
 
 
 def _fused(
     z1: Tensor,
     z2: Tensor,
-    positive: Tensor | None,
-    weight: Tensor,
-    exclude: Tensor | None,
-    scale: float,
+    terms: _Terms,
     needed: tuple[bool, bool],
 ) -> Gradients | None:
     """In bfloat16: softmax averages over all candidates, from which an anchor's excluded one is
     taken out again; None where a candidate is too heavy for that."""
+    positive, weight, exclude, scale = terms
     a, b = z1.detach(), z2.detach()
     low_a, low_b = a.bfloat16(), b.bfloat16()
     mean, total = softmax_mean(low_a, low_b, low_b, scale)
@@ -193,16 +200,14 @@ def _fused(
 def _sweep(
     z1: Tensor,
     z2: Tensor,
-    positive: Tensor | None,
-    weight: Tensor,
-    exclude: Tensor | None,
-    scale: float,
+    terms: _Terms,
     both_views: bool,
     bf16: bool,
     block_bytes: int | None,
     needed: tuple[bool, bool],
 ) -> Gradients:
     """By blocks of rows of the matrix of similarities."""
+    positive, weight, exclude, scale = terms
     a, b = z1.detach() * scale, z2.detach()
     low_a, low_b = (a.bfloat16(), b.bfloat16()) if bf16 else (a, b)
     loss = z1.new_zeros(())

@@ -5,97 +5,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graphrec.unlearn import audit_plots as plots
+from graphrec.unlearn import audit_words as words
 from graphrec.unlearn.audit_report import EXCLUSIONS, AuditReport, Row, counted, number
+from graphrec.unlearn.audit_style import STYLE
 from graphrec.unlearn.check import Check
-
-_MEANING = {
-    'passed': (
-        'All checks for left-over data are exact, and on the measures that the verdict rests on '
-        'the model lies within the range of models retrained without the data.'
-    ),
-    'under_forgotten': (
-        'The model still treats the forgotten data differently from data that it never saw. '
-        'The request is not fulfilled.'
-    ),
-    'over_forgotten': (
-        'The model pushes the forgotten data away more than a model that never saw it would, '
-        'which by itself can reveal what was forgotten. The request is not fulfilled.'
-    ),
-    'utility_loss': (
-        'On what was measured the data is forgotten, but recommendations for the others became '
-        'worse than after retraining.'
-    ),
-    'not_measurable': (
-        'Nothing was found against the model, but something that a pass asks for was not '
-        'measured. This is not a pass.'
-    ),
-    'failed': (
-        'Something of the data is left, or the run did not do what it should. The request is '
-        'not fulfilled.'
-    ),
-    'noop': 'There was nothing to forget: the data holds nothing of what was asked.',
-}
-_TITLE = {
-    'passed': 'Passed',
-    'under_forgotten': 'Not passed: under-forgotten',
-    'over_forgotten': 'Not passed: over-forgotten',
-    'utility_loss': 'Not passed: loss of utility',
-    'not_measurable': 'Not passed: not fully measured',
-    'failed': 'Failed',
-    'noop': 'Nothing to do',
-}
-_TONE = {'passed': 'good', 'not_measurable': 'open', 'noop': 'open'}
-#: What each check for residue asks, in plain words.
-_QUESTIONS = {
-    'structure': 'Does the graph, or anything computed from it, still mention the data?',
-    'taint': 'If the data is replaced by a marker before it is removed, does the marker survive?',
-    'walk': 'Is every table inside the model accounted for?',
-    'autograd': 'Do results still depend on the removed features?',
-    'commutation': 'Does the order of removals, or repeating them, make a difference?',
-    'storage': 'Does anything share memory with the data or the model before?',
-    'removed rows': 'Were the learned numbers of removed users and items replaced?',
-    'samplers': 'Could further training draw what was removed?',
-}
-_LABELS = {
-    'recall@20': 'Found in the first 20',
-    'median_rank': 'Median place in the ranking',
-    'score KS': 'Distance of scores (KS)',
-    'membership AUC': 'Attack: told apart (AUC)',
-    'likelihood-ratio AUC': 'Stronger attack (AUC)',
-}
-_STYLE = """
-:root { color-scheme: light; }
-* { box-sizing: border-box; }
-body { margin: 0; background: #eef1f4; color: #1f2933;
-  font: 15px/1.55 "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 860px; margin: 24px auto; padding: 40px 48px; background: white;
-  border: 1px solid #d9dfe5; }
-h1 { font-size: 26px; margin: 0 0 4px; } h2 { font-size: 18px; margin: 36px 0 8px;
-  padding-top: 14px; border-top: 1px solid #d9dfe5; }
-h3 { font-size: 15px; margin: 20px 0 4px; }
-p { margin: 6px 0 10px; } .muted { color: #5f6c7b; } small { color: #5f6c7b; }
-.verdict { margin: 20px 0; padding: 16px 20px; border-left: 6px solid; border-radius: 3px; }
-.verdict strong { font-size: 19px; display: block; }
-.good { background: #e9f5ee; border-color: #2e7d4f; }
-.bad { background: #fbeceb; border-color: #b3261e; }
-.open { background: #fdf6e3; border-color: #b7872a; }
-table { border-collapse: collapse; width: 100%; margin: 10px 0; font-size: 13.5px; }
-th { text-align: left; color: #5f6c7b; font-weight: 600; border-bottom: 1px solid #b8c2cc; }
-td, th { padding: 6px 10px 6px 0; vertical-align: top; }
-td { border-bottom: 1px solid #eceff2; } td.n, th.n { text-align: right; white-space: nowrap;
-  font-variant-numeric: tabular-nums; }
-dl { display: grid; grid-template-columns: 170px 1fr; gap: 4px 16px; margin: 12px 0; }
-dt { color: #5f6c7b; } dd { margin: 0; overflow-wrap: anywhere; }
-code { font: 12.5px ui-monospace, Consolas, monospace; }
-.glance { width: auto; } .glance td { padding-right: 28px; font-size: 14.5px; }
-.mark { font-weight: 600; white-space: nowrap; } .yes { color: #2e7d4f; } .no { color: #b3261e; }
-.none { color: #8a5a00; } .quiet { color: #8593a1; }
-svg { width: 100%; height: auto; margin: 8px 0 4px; display: block; font-family: inherit; }
-ul { margin: 6px 0; padding-left: 20px; } li { margin: 3px 0; }
-@media print { body { background: white; font-size: 11.5px; } main { border: 0; margin: 0;
-  padding: 0; max-width: none; } h2 { break-after: avoid; } table, svg, .verdict, li, dl
-  { break-inside: avoid; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
-"""
 
 
 def page(report: AuditReport) -> str:
@@ -114,20 +27,20 @@ def page(report: AuditReport) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>Unlearning audit: {_text(report.status)}</title><style>{_STYLE}</style></head>\n'
+        f'<title>Unlearning audit: {_text(report.status)}</title><style>{STYLE}</style></head>\n'
         f'<body><main>\n{"".join(sections)}\n</main></body></html>\n'
     )
 
 
 def _head(report: AuditReport) -> str:
-    tone = _TONE.get(report.status, 'bad')
+    tone = words.TONE.get(report.status, 'bad')
     when = report.run['audited_at'].replace('T', ' ').replace('+00:00', ' UTC')
     return (
         '<h1>Unlearning audit</h1>'
         f'<p class="muted">{_text(when)} · request <code>'
         f'{_text(report.request["digest"][:16])}</code></p>'
-        f'<div class="verdict {tone}"><strong>{_TITLE[report.status]}</strong>'
-        f'{_text(_MEANING[report.status])}{_list(report.verdict.reasons)}</div>{_glance(report)}'
+        f'<div class="verdict {tone}"><strong>{words.TITLE[report.status]}</strong>'
+        f'{_text(words.MEANING[report.status])}{_list(report.verdict.reasons)}</div>{_glance(report)}'
     )
 
 
@@ -200,7 +113,7 @@ def _residue(report: AuditReport) -> str:
 def _check(check: Check) -> str:
     mark = {True: ('yes', 'exact'), False: ('no', 'fails'), None: ('quiet', 'does not apply')}
     tone, word = mark[check.passed]
-    question = _QUESTIONS.get(check.name, check.name)
+    question = words.QUESTIONS.get(check.name, check.name)
     return (
         f'<tr><td>{_text(question)}</td><td>{_text(check.detail)}</td>'
         f'<td class="mark {tone}">{word}</td></tr>'
@@ -224,7 +137,7 @@ def _forgetting(report: AuditReport) -> str:
         measures += [
             m for m in (report.membership.auc, report.membership.likelihood) if m is not None
         ]
-    parts.append(plots.bands(measures, _LABELS))
+    parts.append(plots.bands(measures, words.LABELS))
     if not report.run['num_golds']:
         parts.append(
             '<p class="mark none">No retrained model was given: there is no band to compare '
