@@ -25,6 +25,8 @@ class RepairOptions:
             tenth of a full training.
         lr: Learning rate; that of training times :attr:`lr_scale` if omitted.
         lr_scale: See :attr:`lr`; an optimiser of the caller's own keeps its rate.
+        decay: Whether the rate falls to 0 over all steps, as half a cosine: what a constant
+            rate leaves of the draws' noise is then gone.
         check_every: Steps between two checks of the stop rule.
         stop: Whether to stop once the forgotten pairs score as held-out ones do, or as under
             the retrained models that :func:`graphrec.unlearn.forget` was given.
@@ -38,6 +40,7 @@ class RepairOptions:
     steps: int | None = None
     lr: float | None = None
     lr_scale: float = 1.0
+    decay: bool = False
     check_every: int = 25
     stop: bool = True
     trainable: str = 'all'
@@ -88,12 +91,17 @@ def repair(
     parameters = [p for p in model.parameters() if p.requires_grad]
     if optimizer is None:
         optimizer = _optimizer(task, parameters, options)
+    rates = [group['lr'] for group in optimizer.param_groups]
     masks = touched_masks(task, options.hops) if options.trainable == 'touched' else {}
     factors = branch_factors(model, options.branch_scale)
     checked = options.stop and monitor.measures_forgetting
     best: dict[str, Tensor] | None = None
     closest, reason, done = math.inf, 'all steps were taken', 0
     for step in range(steps):
+        if options.decay:
+            share = (1 + math.cos(math.pi * step / steps)) / 2
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group['lr'] = rate * share
         loss = objective(step)
         if not math.isfinite(float(loss.detach())):
             raise TrainingError(f'the loss is {float(loss.detach())} at step {step + 1}')

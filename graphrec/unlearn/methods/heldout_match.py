@@ -52,11 +52,13 @@ def heldout_match(task: Task, options: HeldoutMatchOptions) -> Outcome:
     saw them they are such pairs. With :math:`z_{ui}` the score standardised over the user's
     unobserved items (no gradient through the standard deviation) and :math:`\tau_{ui}` the
     same quantile, among validation positives, as that of :math:`z_{ui}` among the forgotten
-    pairs under the original parameters on the edited graph, and never above it. Quantiles are
-    those given what the retained graph says of a pair (:mod:`graphrec.unlearn.level`), since
-    memory lifts pairs unevenly: by their rank among all forgotten pairs alone, the targets
-    of 5 % of the pairs of lastfm-2k-mm correlate with a retrained model's scores at 0.89, by
-    conditional quantiles at 0.93 (two retrained models: 0.96).
+    pairs under the original parameters on the edited graph, and never above it. The level of
+    held-out pairs moves with the repair, so it is measured again every ``check_every`` steps.
+    Quantiles are those given what the retained graph says of a pair
+    (:mod:`graphrec.unlearn.level`), since memory lifts pairs unevenly: by their rank among
+    all forgotten pairs alone, the targets of 5 % of the pairs of lastfm-2k-mm correlate with a
+    retrained model's scores at 0.89, by conditional quantiles at 0.93 (two retrained models:
+    0.96).
 
     .. math::
         \mathcal{L} = \alpha \, \mathbb{E}_{(u, i) \in D_f} (z_{ui} - \tau_{ui})^2 + \beta L_r
@@ -73,8 +75,7 @@ def heldout_match(task: Task, options: HeldoutMatchOptions) -> Outcome:
     if not task.served.size(1):
         return _without_pairs(task, options)
     teacher = Teacher.of(task)
-    target = match_targets(task, teacher, options.target)
-    matching = _Matching(task, target)
+    matching = _Matching(task, Targets(task, teacher, options.target))
     held = Distillation(task, teacher, options.users)
     retained = retained_loss(task) if options.retain_weight else None
     order = _shuffled(task, options.forget_batch)
@@ -88,7 +89,7 @@ def heldout_match(task: Task, options: HeldoutMatchOptions) -> Outcome:
         z = task.model.forward()
         task.model.train(training)
         if step % options.check_every == 0:
-            matching.measure_spread(z)
+            matching.look(z)
         if options.forget_weight:
             parts.append(options.forget_weight * matching(z, next(order)))
         if options.distillation:
@@ -111,24 +112,28 @@ def _without_pairs(task: Task, options: HeldoutMatchOptions) -> Outcome:
     return repair(task, lambda step: retained(), options, 50)
 
 
-def match_targets(task: Task, teacher: Teacher, kind: str = 'conditional') -> Tensor:
-    r""":math:`\tau` of the served forgotten pairs :math:`(F)`, by the option of that name."""
-    monitor = task.monitor
-    reference = monitor.reference
-    if monitor.features is None:
-        raise GraphError(
-            "the graph has no validation edges ('user', 'holdout_valid', 'item'), whose scores "
-            "forgotten pairs are to take; split some off, or use method='ascent_retain'"
-        )
-    both = torch.cat([task.served, reference], dim=1)
-    z = user_scores(teacher.ranker(), task.data, both).z
-    own, others = z.split([task.served.size(1), reference.size(1)])
-    if kind == 'marginal':
-        target = matched_quantiles(own, others, monitor.weight)
-    else:
-        of_own, of_others = monitor.features(task.served), monitor.features(reference)
-        target = expected_level(own, others, of_own, of_others, monitor.weight)
-    return torch.minimum(target, own)  # Forgetting never raises a pair.
+class Targets:
+    r"""From the scores of held-out pairs, as they are under the model now, to :math:`\tau` of
+    the served forgotten pairs :math:`(F)`, by the option of that name."""
+
+    def __init__(self, task: Task, teacher: Teacher, kind: str = 'conditional') -> None:
+        monitor = task.monitor
+        if monitor.features is None:
+            raise GraphError(
+                "the graph has no validation edges ('user', 'holdout_valid', 'item'), whose "
+                'scores forgotten pairs are to take; split some off, or use '
+                "method='ascent_retain'"
+            )
+        self.reference, self._weight, self._kind = monitor.reference, monitor.weight, kind
+        self._z = user_scores(teacher.ranker(), task.data, task.served).z
+        self._features = monitor.features(task.served), monitor.features(self.reference)
+
+    def __call__(self, held: Tensor) -> Tensor:
+        if self._kind == 'marginal':
+            target = matched_quantiles(self._z, held, self._weight)
+        else:
+            target = expected_level(self._z, held, *self._features, self._weight)
+        return torch.minimum(target, self._z)  # Forgetting never raises a pair.
 
 
 def matched_quantiles(z: Tensor, reference: Tensor, weight: Tensor) -> Tensor:
@@ -152,8 +157,9 @@ class _Matching:
     """The matching term, with each user's mean as a product of vectors, so that no row of
     scores is formed where a gradient is wanted."""
 
-    def __init__(self, task: Task, target: Tensor) -> None:
-        self.task, self.target = task, target
+    def __init__(self, task: Task, targets: Targets) -> None:
+        self.task, self._targets = task, targets
+        self.target = torch.zeros(task.served.size(1), device=task.device)
         self.users, self.row = torch.unique(task.served[0], return_inverse=True)
         place = torch.full((task.model.num_users,), -1, device=task.device)
         place[self.users] = torch.arange(self.users.numel(), device=task.device)
@@ -167,12 +173,16 @@ class _Matching:
         self._count = count.clamp(min=1).float().unsqueeze(1)
         self._std = torch.ones(self.users.numel(), device=task.device)
 
-    def measure_spread(self, z: dict[str, Tensor]) -> None:
-        """Takes the standard deviations of the scores as they are now."""
+    def look(self, z: dict[str, Tensor]) -> None:
+        """Takes the spread of each user's scores, and the level of held-out pairs, as they
+        are now."""
         user, item_t = z['user'].detach(), z['item'].detach().t()
         one = torch.stack([self.users, self.task.served[1].new_zeros(self.users.numel())])
-        found = user_scores(lambda index: user[index] @ item_t, self.task.data, one)
-        self._std = found.std
+        pairs = torch.cat([one, self._targets.reference], dim=1)
+        found = user_scores(lambda index: user[index] @ item_t, self.task.data, pairs)
+        own = self.users.numel()
+        self._std = found.std[found.row[:own]]
+        self.target = self._targets(found.z[own:])
 
     def __call__(self, z: dict[str, Tensor], index: Tensor) -> Tensor:
         row, item = self.row[index], self.task.served[1][index]

@@ -6,8 +6,8 @@ from graphrec import unlearn
 from graphrec.graphs.schema import HOLDOUT_VALID
 from graphrec.unlearn.methods.heldout_match import (
     HeldoutMatchOptions,
+    Targets,
     _Matching,
-    match_targets,
     matched_quantiles,
 )
 from graphrec.unlearn.standardised import user_scores
@@ -34,9 +34,9 @@ def test_quantiles_follow_the_weights():
 def test_the_matching_term_equals_standardised_scores(task):
     with torch.no_grad():
         z = task.model.forward()
-    target = torch.zeros(task.served.size(1))
-    term = _Matching(task, target)
-    term.measure_spread(z)
+    term = _Matching(task, Targets(task, Teacher.of(task)))
+    term.look(z)
+    term.target.zero_()
     index = torch.arange(task.served.size(1))
     wanted = user_scores(task.model.ranker(), task.data, task.served).z.square().mean()
     assert float(term(z, index)) == pytest.approx(float(wanted), rel=1e-4)
@@ -86,7 +86,8 @@ def test_without_validation_it_says_what_is_missing(learned):
 
 def test_marginal_targets_keep_the_order(task):
     teacher = Teacher.of(task)
-    target = match_targets(task, teacher, 'marginal')
+    held = user_scores(teacher.ranker(), task.data, task.monitor.reference).z
+    target = Targets(task, teacher, 'marginal')(held)
     z = user_scores(teacher.ranker(), task.data, task.served).z
     order = z.argsort()
     assert (target[order].diff() >= 0).all()
@@ -95,8 +96,9 @@ def test_marginal_targets_keep_the_order(task):
 def test_no_target_is_above_the_score(task):
     teacher = Teacher.of(task)
     z = user_scores(teacher.ranker(), task.data, task.served).z
+    held = user_scores(teacher.ranker(), task.data, task.monitor.reference).z
     for kind in ('conditional', 'marginal'):
-        target = match_targets(task, teacher, kind)
+        target = Targets(task, teacher, kind)(held)
         assert (target <= z).all()
         assert float(target.mean()) < float(z.mean()) - 0.1
 
@@ -104,3 +106,12 @@ def test_no_target_is_above_the_score(task):
 def test_an_unknown_target_is_refused():
     with pytest.raises(graphrec.GraphError, match='target'):
         HeldoutMatchOptions(target='mean')
+
+
+def test_targets_follow_the_level_of_held_out_pairs(task):
+    teacher = Teacher.of(task)
+    held = user_scores(teacher.ranker(), task.data, task.monitor.reference).z
+    targets = Targets(task, teacher)
+    lower = targets(held - 0.5)
+    assert torch.allclose(lower, targets(held) - 0.5, atol=0.3)
+    assert float((targets(held) - lower).mean()) > 0.3
