@@ -177,9 +177,12 @@ class ShardedRecommender(Recommender):
         return found
 
     def train(self, mode: bool = True) -> Self:
-        """Shards stay in evaluation mode: only the aggregator is trained here."""
+        """Shards stay in evaluation mode: only the aggregator is trained here, on embeddings
+        that are kept no longer than that."""
         super().train(mode)
         self.shards.eval()
+        if not mode:
+            self._tables = None
         return self
 
     @torch.no_grad()
@@ -196,20 +199,22 @@ class ShardedRecommender(Recommender):
                 fan_in_(module, generator)
 
     def freeze_shards(self) -> None:
-        """Leaves only the aggregator to be trained, and computes the shards' embeddings."""
+        """Leaves only the aggregator to be trained."""
         self.shards.requires_grad_(False)
         self._tables = None
 
     def tables(self) -> Tensor:
         r"""Final embeddings of the shards :math:`(K, U + I, d)`, users first."""
-        if self._tables is None:
-            rows = []
-            with torch.no_grad():
-                for shard in self.shards:
-                    z = shard.eval().forward()
-                    rows.append(torch.cat([z['user'], z['item']]))
-            self._tables = torch.stack(rows)
-        return self._tables
+        if self._tables is not None:
+            return self._tables
+        rows = []
+        with torch.no_grad():
+            for shard in self.shards:
+                z = shard.eval().forward()
+                rows.append(torch.cat([z['user'], z['item']]))
+        tables = torch.stack(rows)
+        self._tables = tables if self.training else None
+        return tables
 
     def forward(self) -> dict[str, Tensor]:
         z = self._joined(self.tables())

@@ -20,6 +20,7 @@ from graphrec.graphs.schema import (
 from graphrec.unlearn.check import Check, Setting, listed
 from graphrec.unlearn.dependencies import forgotten_rows
 from graphrec.unlearn.forget_set import ForgetSet
+from graphrec.unlearn.sharded import ShardedRecommender
 from graphrec.unlearn.stores import equal, leaves, texts
 
 #: Two values that no data holds, for the taint check; exact in float32 and as integers.
@@ -39,8 +40,12 @@ def taint(setting: Setting) -> Check:
     left = sum(_holds(leaves(graph), SENTINELS[n]) for n, (_, graph) in enumerate(graphs))
     differs = sum(digest != setting.digest for digest in digests)
     model = type(setting.unlearned)(graphs[0][0], setting.unlearned.config)
-    model.refresh(graphs[0][1])
     fresh = type(setting.unlearned)(graphs[1][1], setting.unlearned.config)
+    if isinstance(model, ShardedRecommender):
+        model = model.on_graph(graphs[0][1])
+        fresh.assign(graphs[1][1], model.assignment)
+    else:
+        model.refresh(graphs[0][1])
     parameters = {name for name, _ in model.named_parameters()}
     kept = {leaf.path: leaf.value for leaf in leaves(fresh)}
     stale = [

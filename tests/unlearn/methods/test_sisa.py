@@ -139,3 +139,13 @@ def test_other_methods_are_refused(learned, sharded):
 def test_bad_settings(settings, message):
     with pytest.raises(graphrec.GraphError, match=message):
         ShardedConfig(**settings)
+
+
+def test_the_audit_accounts_for_all_that_shards_hold(learned, sharded):
+    method = 'sisa' if sharded.config.aggregation == 'mean' else 'receraser'
+    edit = learned.edit | unlearn.RemoveUsers([3])
+    result = unlearn.forget(sharded, learned.data, edit, method, fit=FIT, seed=1)
+    report = unlearn.audit(
+        sharded, result.model, data=learned.data, edit=edit, forget_report=result.report
+    )
+    assert [check for check in report.checks if check.passed is False] == []
