@@ -36,6 +36,8 @@ def final_jobs(
     point = dict(point) | ABLATIONS.get(model, {})
     if model == 'recommendation only' and point['recommendations'] == 'other':
         point['recommendations'] = 'all'  # Without searches no pair belongs to them.
+    if model in ABLATIONS and not SETS[data].ablations:
+        return []
     kept = seeds[:1] if model in UNTRAINED else seeds
     return [_job(data, model, 'final', seed, point, epochs) for seed in kept]
 
@@ -48,10 +50,13 @@ def _job(
     config = {key: value for key, value in point.items() if key not in loop_keys}
     loop: dict[str, Any] = {}
     if model not in UNTRAINED:
+        batch_size = plan.batch_size
+        if model == 'UDITSR' or model in ABLATIONS:
+            batch_size = plan.pair_batch_size or batch_size
         config = {'dim': DIM} | config
         loop = {
             'epochs': epochs or plan.epochs,
-            'batch_size': plan.batch_size,
+            'batch_size': batch_size,
             'eval_every': min(plan.eval_every, epochs or plan.epochs),
             'patience': plan.patience,
         } | {key: point[key] for key in loop_keys if key in point}
