@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from _cells import Cells, Job
-from _search_plan import ABLATIONS, CLASSES, DIM, SETS, UNTRAINED, grids
+from _search_plan import ABLATIONS, CLASSES, DIM, SETS, UNTRAINED, WITH_WORDS, grids
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
@@ -54,6 +54,8 @@ def _job(
         if model == 'UDITSR' or model in ABLATIONS:
             batch_size = plan.pair_batch_size or batch_size
         config = {'dim': DIM} | config
+        if model in (*WITH_WORDS, *ABLATIONS) and plan.query_length != 3:
+            config = {'query_length': plan.query_length} | config
         loop = {
             'epochs': epochs or plan.epochs,
             'batch_size': batch_size,

@@ -36,6 +36,7 @@ CLASSES: dict[str, type[Recommender]] = {
     'UDITSR': UDITSR,
 }
 UNTRAINED = ('Popularity', 'BM25')
+WITH_WORDS = ('QueryBilinear', 'HyperSaR', 'UDITSR')
 #: UDITSR with the chosen settings but for one thing, as in the paper.
 ABLATIONS: dict[str, dict[str, Any]] = {
     'no generator supervision': {'sg_weight': 0.0},
@@ -63,6 +64,7 @@ class SearchSet:
         ablations: Whether UDITSR is run without its parts as well.
         pair_batch_size: Events a step of UDITSR, whose every step makes the intents of all
             pairs; that of the others if omitted.
+        query_length: Words of a query that models with words keep.
         texts: Whether the items have texts of their own for BM25; otherwise it reads the
             training queries that found them alone.
     """
@@ -77,6 +79,7 @@ class SearchSet:
     users: int | None = None
     ablations: bool = True
     pair_batch_size: int | None = None
+    query_length: int = 3
     texts: bool = True
 
 
@@ -115,6 +118,7 @@ SETS: dict[str, SearchSet] = {
         patience=3,
         users=1000,
         ablations=False,
+        query_length=8,
         texts=False,
     ),
 }
