@@ -88,9 +88,9 @@ SETS: dict[str, SearchSet] = {
         'Planted: the taste of a user and an intent decide every item; searches write the intent '
         'down, recommendations do not. A fifth of the users never searches. An item has about '
         'eight training events, so that what its queries say of it matters.',
-        epochs=120,
-        batch_size=1024,
-        patience=6,
+        epochs=150,
+        eval_every=10,
+        patience=3,
         texts=False,
     ),
     'lastfm-2k-mm': SearchSet(
