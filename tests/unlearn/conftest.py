@@ -7,6 +7,7 @@ from torch_geometric.data import HeteroData
 
 import graphrec
 from graphrec import unlearn
+from graphrec.unlearn.check import Setting
 from graphrec.unlearn.fresh_rows import copy_on, fresh_rows, fresh_seed, put_rows
 from graphrec.unlearn.monitor import Monitor
 from graphrec.unlearn.task import Task, fit_settings
@@ -166,3 +167,28 @@ def make_task():
 @pytest.fixture
 def task(learned, make_task):
     return make_task(learned.model, learned.data, learned.edit, learned.fit)
+
+
+@pytest.fixture
+def setting_after():
+    """From a model, taken as trained, to what checks for residue are given after the edit
+    alone."""
+
+    def make(original, data, edit):
+        with torch.no_grad():  # Away from any draw.
+            for parameter in original.parameters():
+                parameter.mul_(3).add_(0.1)
+        found = unlearn.forget(original, data, edit, method='edit_only', seed=4)
+        result = edit.apply(data)
+        return Setting(
+            data=data,
+            edited=found.data,
+            edit=edit,
+            forget=result.forget,
+            digest=result.summary.digest_after,
+            original=original,
+            unlearned=found.model,
+            seed=4,
+        )
+
+    return make

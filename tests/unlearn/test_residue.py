@@ -11,7 +11,6 @@ from graphrec.datasets import planted
 from graphrec.graphs.operators import bipartite_adjacency
 from graphrec.graphs.schema import INTERACTS, train_edges
 from graphrec.unlearn import residue as checks
-from graphrec.unlearn.check import Setting
 from graphrec.unlearn.residue import halves, residue
 from graphrec.unlearn.stores import leaves
 from graphrec.unlearn.taint import SENTINELS, tainted_graph
@@ -39,24 +38,13 @@ def edit_of(data, kind=PAIRS):
     return unlearn.RemoveModality('visual', items=(2, 9))
 
 
-def setting_of(data, kind=PAIRS, name='LightGCN', **config):
-    edit = edit_of(data, kind)
-    original = getattr(models, name).from_graph(data, **{'dim': 8, **config})
-    with torch.no_grad():  # As if trained: away from any draw.
-        for parameter in original.parameters():
-            parameter.mul_(3).add_(0.1)
-    found = unlearn.forget(original, data, edit, method='edit_only', seed=4)
-    result = edit.apply(data)
-    return Setting(
-        data=data,
-        edited=found.data,
-        edit=edit,
-        forget=result.forget,
-        digest=result.summary.digest_after,
-        original=original,
-        unlearned=found.model,
-        seed=4,
-    )
+@pytest.fixture
+def setting_of(setting_after):
+    def make(data, kind=PAIRS, name='LightGCN', **config):
+        original = getattr(models, name).from_graph(data, **{'dim': 8, **config})
+        return setting_after(original, data, edit_of(data, kind))
+
+    return make
 
 
 def failing(setting):
@@ -68,12 +56,12 @@ def failing(setting):
     ('name', 'config'),
     [('LightGCN', {}), ('FREEDOM', {'k': 3}), ('FREEDOM', {'k': 3, 'freeze_features': True})],
 )
-def test_an_honest_run_leaves_nothing(data, kind, name, config):
+def test_an_honest_run_leaves_nothing(data, kind, name, config, setting_of):
     setting = setting_of(data, kind, name, **config)
     assert failing(setting) == set()
 
 
-def test_an_edge_left_in_the_reverse_relation(data):
+def test_an_edge_left_in_the_reverse_relation(data, setting_of):
     setting = setting_of(data)
     edited = copy.copy(setting.edited)
     edited['item', 'rev_interacts', 'user'].edge_index = train_edges(data).flip(0)
@@ -91,51 +79,51 @@ def with_edges(data, edges):
     return data
 
 
-def test_an_edge_label_left(data):
+def test_an_edge_label_left(data, setting_of):
     setting = setting_of(data)
     edited = copy.copy(setting.edited)
     edited[INTERACTS].edge_label_index = setting.forget.pairs[:, :1].clone()
     assert 'structure' in failing(dataclasses.replace(setting, edited=edited))
 
 
-def test_a_cached_embedding(data):
+def test_a_cached_embedding(data, setting_of):
     setting = setting_of(data)
     setting.unlearned.cached = setting.original.forward()['user'].detach().clone()
     assert failing(setting) == {'walk'}
 
 
-def test_a_top_list_in_a_closure_of_dictionaries(data):
+def test_a_top_list_in_a_closure_of_dictionaries(data, setting_of):
     setting = setting_of(data)
     setting.unlearned.served = {n: [n % ITEMS] for n in range(USERS)}
     assert failing(setting) == {'walk'}
 
 
-def test_an_undeclared_buffer(data):
+def test_an_undeclared_buffer(data, setting_of):
     setting = setting_of(data)
     setting.unlearned.register_buffer('popularity', torch.ones(ITEMS))
     assert failing(setting) == {'walk'}
 
 
-def test_a_short_list_of_forgotten_pairs(data):
+def test_a_short_list_of_forgotten_pairs(data, setting_of):
     setting = setting_of(data)
     setting.unlearned.notes = {tuple(setting.forget.pairs[:, 0].tolist())}
     assert failing(setting) == {'walk'}
 
 
-def test_an_operator_of_the_graph_before(data):
+def test_an_operator_of_the_graph_before(data, setting_of):
     setting = setting_of(data)
     setting.unlearned.adjacency = bipartite_adjacency(train_edges(data), USERS, ITEMS)
     assert 'walk' in failing(setting)
 
 
-def test_a_draw_of_the_graph_after_is_no_leak(data):
+def test_a_draw_of_the_graph_after_is_no_leak(data, setting_of):
     setting = setting_of(data)
     kept = train_edges(setting.edited)[:, ::2]
     setting.unlearned._thinned = bipartite_adjacency(kept, USERS, ITEMS)
     assert failing(setting) == set()
 
 
-def test_a_mention_in_a_frozen_neighbour_graph(data):
+def test_a_mention_in_a_frozen_neighbour_graph(data, setting_of):
     data = copy.copy(data)
     index = torch.arange(ITEMS).unsqueeze(1).add(torch.tensor([1, 2, 3])) % ITEMS
     data['item'].knn_image_index, data['item'].knn_image_similarity = index, torch.ones(ITEMS, 3)
@@ -148,14 +136,14 @@ def test_a_mention_in_a_frozen_neighbour_graph(data):
     assert 'structure' in failing(dataclasses.replace(setting, edited=edited))
 
 
-def test_a_feature_row_that_stayed(data):
+def test_a_feature_row_that_stayed(data, setting_of):
     setting = setting_of(data, 'modality')
     edited = copy.copy(setting.edited)
     edited['item'].x_visual = data['item'].x_visual.clone()
     assert 'structure' in failing(dataclasses.replace(setting, edited=edited))
 
 
-def test_shared_memory(data):
+def test_shared_memory(data, setting_of):
     setting = setting_of(data)
     setting.unlearned.embedding.data = setting.original.embedding.data
     found = {check.name: check for check in residue(setting)}
@@ -164,7 +152,7 @@ def test_shared_memory(data):
 
 
 @pytest.mark.parametrize('kind', ['users', 'items'])
-def test_rows_of_removed_nodes_that_were_kept_or_zeroed(data, kind):
+def test_rows_of_removed_nodes_that_were_kept_or_zeroed(data, kind, setting_of):
     setting = setting_of(data, kind)
     row = 3 if kind == 'users' else USERS + 5
     with torch.no_grad():
@@ -177,7 +165,7 @@ def test_rows_of_removed_nodes_that_were_kept_or_zeroed(data, kind):
     assert found.counts['zero by accident'] == 1
 
 
-def test_rows_are_the_draw_of_the_runs_seed(data):
+def test_rows_are_the_draw_of_the_runs_seed(data, setting_of):
     setting = setting_of(data, 'users')
     assert checks.removed_rows(setting).counts['as the seed draws them'] == 2
     other = dataclasses.replace(setting, seed=5)
@@ -185,7 +173,7 @@ def test_rows_are_the_draw_of_the_runs_seed(data):
     assert checks.removed_rows(other).passed  # Neither the original's nor zeros.
 
 
-def test_further_stores_are_searched(data):
+def test_further_stores_are_searched(data, setting_of):
     setting = setting_of(data)
     for held in ({'top': torch.zeros(USERS, 5)}, [setting.forget.pairs.t().tolist()]):
         assert failing(dataclasses.replace(setting, stores={'cache': held})) == {'walk'}
@@ -193,7 +181,7 @@ def test_further_stores_are_searched(data):
     assert failing(clean) == set()
 
 
-def test_taint_puts_the_sentinel_where_the_data_was(data):
+def test_taint_puts_the_sentinel_where_the_data_was(data, setting_of):
     setting = setting_of(data, 'items')
     tainted = tainted_graph(data, setting.forget, SENTINELS[0])
     assert (tainted['item'].x_visual[[5, 6]] == SENTINELS[0]).all()
@@ -203,7 +191,7 @@ def test_taint_puts_the_sentinel_where_the_data_was(data):
     assert not (data['item'].x_visual == SENTINELS[0]).any()
 
 
-def test_taint_finds_a_model_that_keeps_what_it_met(data):
+def test_taint_finds_a_model_that_keeps_what_it_met(data, setting_of):
     class Hoarder(models.LightGCN):
         def refresh(self, data):
             super().refresh(data)
@@ -219,12 +207,12 @@ def test_taint_finds_a_model_that_keeps_what_it_met(data):
 
 
 @pytest.mark.parametrize('name', ['MGCN', 'LIRDRec'])
-def test_no_gradient_reaches_removed_features(data, name):
+def test_no_gradient_reaches_removed_features(data, name, setting_of):
     config = {'freeze_features': True} if name == 'MGCN' else {'hidden': 9}
     assert checks.autograd(setting_of(data, 'modality', name, **config)).passed
 
 
-def test_a_gradient_to_removed_features_is_found(data):
+def test_a_gradient_to_removed_features_is_found(data, setting_of):
     class Featured(models.LightGCN):
         def refresh(self, data):
             super().refresh(data)
@@ -249,7 +237,7 @@ def test_a_gradient_to_removed_features_is_found(data):
     assert leaky.counts == {'visual': 2}
 
 
-def test_autograd_does_not_apply_without_a_forgotten_feature(data):
+def test_autograd_does_not_apply_without_a_forgotten_feature(data, setting_of):
     assert checks.autograd(setting_of(data)).passed is None
 
 
@@ -262,20 +250,20 @@ def test_halves_unite_to_the_edit():
     assert halves(unlearn.RemoveUsers((1,))) is None
 
 
-def test_commutation_is_checked_by_digests(data):
+def test_commutation_is_checked_by_digests(data, setting_of):
     setting = setting_of(data)
     assert checks.commutation(setting).passed
     assert checks.commutation(dataclasses.replace(setting, edited=data)).passed is False
 
 
-def test_a_sampler_that_still_draws_a_removed_item(data):
+def test_a_sampler_that_still_draws_a_removed_item(data, setting_of):
     setting = setting_of(data, 'items')
     assert checks.samplers(setting).passed
     setting.unlearned.make_sampler = lambda graph, size: setting.original.make_sampler(data, size)
     assert checks.samplers(setting).passed is False
 
 
-def test_a_check_that_breaks_down_fails_without_naming_ids(data):
+def test_a_check_that_breaks_down_fails_without_naming_ids(data, setting_of):
     setting = setting_of(data)
 
     def broken(graph, size):

@@ -12,7 +12,7 @@ from graphrec import graphs, models, unlearn
 from graphrec.errors import GraphError
 from graphrec.graphs.schema import FINDS, SEARCHES
 from graphrec.graphs.words import query_words
-from graphrec.unlearn.residue import Setting, residue
+from graphrec.unlearn.residue import residue
 
 USERS, ITEMS = 23, 17
 WORDS = ['red', 'blue', 'warm', 'shoe', 'hat', 'lamp']
@@ -151,24 +151,12 @@ EDITS = {
 }
 
 
-def setting_of(data, name, kind='queries'):
-    edit = EDITS[kind]
-    original = build(data, name)
-    with torch.no_grad():  # As if trained: away from any draw.
-        for parameter in original.parameters():
-            parameter.mul_(3).add_(0.1)
-    found = unlearn.forget(original, data, edit, method='edit_only', seed=4)
-    result = edit.apply(data)
-    return Setting(
-        data=data,
-        edited=found.data,
-        edit=edit,
-        forget=result.forget,
-        digest=result.summary.digest_after,
-        original=original,
-        unlearned=found.model,
-        seed=4,
-    )
+@pytest.fixture
+def setting_of(setting_after):
+    def make(data, name, kind='queries'):
+        return setting_after(build(data, name), data, EDITS[kind])
+
+    return make
 
 
 def failing(setting):
@@ -177,7 +165,7 @@ def failing(setting):
 
 @pytest.mark.parametrize('kind', EDITS)
 @pytest.mark.parametrize('name', NAMES)
-def test_an_honest_run_leaves_nothing(data, name, kind):
+def test_an_honest_run_leaves_nothing(data, name, kind, setting_of):
     setting = setting_of(data, name, kind)
     setting.unlearned.encode_queries(['red'])  # Caches are made on first use.
     generator = torch.Generator().manual_seed(0)
@@ -188,7 +176,7 @@ def test_an_honest_run_leaves_nothing(data, name, kind):
     assert failing(setting) == set()
 
 
-def test_words_that_stay_keep_their_row(data):
+def test_words_that_stay_keep_their_row(data, setting_of):
     setting = setting_of(data, 'HyperSaR')
     before, after = setting.original, setting.unlearned
     assert set(before.words.words) - set(after.words.words) == {RARE, 'purple'}
@@ -197,7 +185,7 @@ def test_words_that_stay_keep_their_row(data):
         assert torch.equal(after.word_embedding[number], old)
 
 
-def test_an_event_left_in_the_graph(data):
+def test_an_event_left_in_the_graph(data, setting_of):
     setting = setting_of(data, 'HyperSaR')
     edited = setting.edited.clone()
     user, query, item = setting.forget.events[:, :1]
@@ -210,7 +198,7 @@ def test_an_event_left_in_the_graph(data):
 
 
 @pytest.mark.parametrize('field', ['text', 'id'])
-def test_a_query_left_in_the_graph(data, field):
+def test_a_query_left_in_the_graph(data, field, setting_of):
     setting = setting_of(data, 'HyperSaR')
     edited = setting.edited.clone()
     number = int(setting.forget.queries[0])
@@ -221,7 +209,7 @@ def test_a_query_left_in_the_graph(data, field):
 
 
 @pytest.mark.parametrize('leak', ['words', 'numbers', 'query lists', 'table', 'note'])
-def test_a_word_left_in_the_model(data, leak):
+def test_a_word_left_in_the_model(data, leak, setting_of):
     setting = setting_of(data, 'UDITSR')
     model, before = setting.unlearned, setting.original
     if leak == 'words':
@@ -237,7 +225,7 @@ def test_a_word_left_in_the_model(data, leak):
     assert 'walk' in failing(setting)
 
 
-def test_an_audit_of_a_search_model(data):
+def test_an_audit_of_a_search_model(data, setting_of):
     setting = setting_of(data, 'UDITSR')
     report = unlearn.audit(
         original=setting.original, unlearned=setting.unlearned, data=data, edit=setting.edit
