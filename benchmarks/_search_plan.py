@@ -88,9 +88,10 @@ SETS: dict[str, SearchSet] = {
         'Planted: the taste of a user and an intent decide every item; searches write the intent '
         'down, recommendations do not. A fifth of the users never searches. An item has about '
         'eight training events, so that what its queries say of it matters.',
-        epochs=150,
-        eval_every=10,
-        patience=3,
+        epochs=120,
+        batch_size=1024,
+        eval_every=6,
+        patience=4,
         texts=False,
     ),
     'lastfm-2k-mm': SearchSet(
@@ -137,7 +138,7 @@ def grids(name: str) -> dict[str, list[dict[str, Any]]]:
         'UDITSR': grid(
             recommendations=kinds if name == PLANTED else kinds[:1],
             weight_decay=(1e-1,),
-            lr=(3e-3, 1e-2),
+            lr=(1e-2,) if name == PLANTED else (3e-3, 1e-2),
         ),
     }
 
