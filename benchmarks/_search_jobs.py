@@ -49,21 +49,19 @@ def _job(
     loop_keys = ('lr', 'weight_decay')
     config = {key: value for key, value in point.items() if key not in loop_keys}
     loop: dict[str, Any] = {}
+    slow = dict(plan.slow) if model == 'UDITSR' or model in ABLATIONS else {}
+    validated = {'valid_users': slow.pop('valid_users')} if slow else {}
     if model not in UNTRAINED:
-        batch_size = plan.batch_size
-        if model == 'UDITSR' or model in ABLATIONS:
-            batch_size = plan.pair_batch_size or batch_size
         config = {'dim': DIM} | config
         if model in (*WITH_WORDS, *ABLATIONS) and plan.query_length != 3:
             config = {'query_length': plan.query_length} | config
-        loop = {
-            'epochs': epochs or plan.epochs,
-            'batch_size': batch_size,
-            'eval_every': min(plan.eval_every, epochs or plan.epochs),
-            'patience': plan.patience,
-        } | {key: point[key] for key in loop_keys if key in point}
+        usual = {name: getattr(plan, name) for name in ('batch_size', 'eval_every', 'patience')}
+        loop = {'epochs': epochs or plan.epochs} | usual | slow
+        loop['eval_every'] = min(loop['eval_every'], loop['epochs'])
+        loop |= {key: point[key] for key in loop_keys if key in point}
     mask = ['train', 'valid'] if kind == 'final' and plan.carved else ['train']
-    return Job(data, model, kind, seed, config, loop, {'mask': mask, 'users': plan.users})
+    protocol = {'mask': mask, 'users': plan.users} | validated
+    return Job(data, model, kind, seed, config, loop, protocol)
 
 
 def choose(cells: Cells, jobs: list[Job]) -> dict[str, Any] | None:
@@ -177,7 +175,8 @@ def validation(model: Recommender, data: HeteroData, job: Job) -> dict[str, floa
     values = {}
     for task in TASKS:
         if has_task(model, job, task):
-            users = chosen_users(data, 'valid', job.protocol['users'], task)
+            count = job.protocol.get('valid_users', job.protocol['users'])
+            users = chosen_users(data, 'valid', count, task)
             names = node_ids(data, USER)[users.numpy()]
             found = evaluate(
                 model,

@@ -62,8 +62,9 @@ class SearchSet:
         users: Users ranked for, drawn with seed 0, and in search those of cold queries too;
             all if omitted.
         ablations: Whether UDITSR is run without its parts as well.
-        pair_batch_size: Events a step of UDITSR, whose every step makes the intents of all
-            pairs; that of the others if omitted.
+        slow: What differs for UDITSR, whose every step makes the intents of all pairs and
+            whose ranking is a network's pass over every user and item: of the fields above,
+            and ``valid_users``, on which it is validated (drawn with seed 0).
         query_length: Words of a query that models with words keep.
         texts: Whether the items have texts of their own for BM25; otherwise it reads the
             training queries that found them alone.
@@ -78,7 +79,7 @@ class SearchSet:
     patience: int = 4
     users: int | None = None
     ablations: bool = True
-    pair_batch_size: int | None = None
+    slow: dict[str, int] = dataclasses.field(default_factory=dict)
     query_length: int = 3
     texts: bool = True
 
@@ -97,13 +98,13 @@ SETS: dict[str, SearchSet] = {
     'lastfm-2k-mm': SearchSet(
         "A proxy, no search log: a user's tag on an artist is read as a query that ended there; "
         'other listening is recommendation.',
-        pair_batch_size=8192,
+        slow={'batch_size': 8192, 'eval_every': 6, 'patience': 3, 'valid_users': 400},
     ),
     'ml-latest-small': SearchSet(
         "A proxy, no search log: a user's tag on a film is read as a query that ended there; "
         'other ratings are recommendation. Few tags: searches are a small part of training.',
         ablations=False,
-        pair_batch_size=8192,
+        slow={'batch_size': 8192, 'eval_every': 6, 'patience': 3, 'valid_users': 300},
     ),
     'amazon-cellphones-search': SearchSet(
         'A proxy, no search log: purchases are real, queries are the category paths of the '
@@ -119,6 +120,7 @@ SETS: dict[str, SearchSet] = {
         patience=3,
         users=1000,
         ablations=False,
+        slow={'batch_size': 16384, 'eval_every': 4, 'patience': 2, 'valid_users': 300},
         query_length=8,
         texts=False,
     ),
@@ -138,7 +140,7 @@ def grids(name: str) -> dict[str, list[dict[str, Any]]]:
         'UDITSR': grid(
             recommendations=kinds if name == PLANTED else kinds[:1],
             weight_decay=(1e-1,),
-            lr=(1e-2,) if name == PLANTED else (3e-3, 1e-2),
+            lr=(3e-3, 1e-2) if name in ('lastfm-2k-mm', 'ml-latest-small') else (1e-2,),
         ),
     }
 
