@@ -33,8 +33,24 @@ and the same for all models.
 distance of user-standardised scores of forgotten pairs from gold's. *AUC* is that of membership
 inference against held-out pairs matched in degree. Golds stand as mean ± band. Seconds are those
 of the repair and of rebuilding the graph, without evaluation; *times faster* compares with the
-golds. Sharded methods run once; their seconds are those of the shards and do not hold the
+golds. Most of it ran on one thread beside other work that came and went, so seconds are upper
+bounds and ratios rough; run on a quiet machine for ratios to quote. Sharded methods run once;
+their seconds are those of the shards and do not hold the
 training of the sharded system that a deployment would have done before the request.
+
+How to read it:
+
+- *Removed users and items* are nobody to serve any more, and their rows are drawn anew. What is
+  left to measure is those draws and what the others learned from them, so the edit alone lies
+  in the band, and every method passes that harms nobody. With one per cent of the users all
+  depends on a few dozen random rows: where five golds happen to agree closely, some draws
+  fall outside, those of the edit alone as well.
+- *Removed interactions* are the hard case: both ends stay, and the pair can be served again.
+  Methods that only go on training under-forget; those that push down without a level to stop at
+  lose utility, or reach gold's recall of the forgotten pairs with another distribution of
+  scores. `auto` gives every forgotten pair the level of held-out pairs like it
+  (`graphrec.unlearn.level`) while that level moves.
+- *suppress* fails by design: it hides what the model still holds.
 """
 
 
