@@ -65,7 +65,8 @@ operator as one `torch.sparse` COO matrix, MMHCL's hypergraphs multiplied out to
 users and of items, and lets autograd keep the similarities of all blocks, as the published code
 does (`benchmarks/_multimodal_peers.py`). Same numbers, same batches, in turns; losses agree
 step by step. The peak is that of a process of its own without the reading of files; "for
-training" is what is left beside libraries, data and the model at rest.
+training" is what is left beside libraries, data and the model at rest, which alone are a quarter
+of the textbook's peak.
 
 Below, the parts of a step of MMHCL, each timed alone, and the products of the contrast at the
 rate of one such product measured on the same machine.
