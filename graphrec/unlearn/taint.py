@@ -41,7 +41,7 @@ def taint(setting: Setting) -> Check:
     differs = sum(digest != setting.digest for digest in digests)
     model = type(setting.unlearned)(graphs[0][0], setting.unlearned.config)
     fresh = type(setting.unlearned)(graphs[1][1], setting.unlearned.config)
-    if isinstance(model, ShardedRecommender):
+    if isinstance(model, ShardedRecommender) and isinstance(fresh, ShardedRecommender):
         model = model.on_graph(graphs[0][1])
         fresh.assign(graphs[1][1], model.assignment)
     else:
