@@ -33,11 +33,11 @@ def final_jobs(
     data: str, model: str, point: dict[str, Any], seeds: list[int], epochs: int | None = None
 ) -> list[Job]:
     """The cells of the chosen setting; one only where nothing is random."""
+    if model in ABLATIONS and not SETS[data].ablations:
+        return []
     point = dict(point) | ABLATIONS.get(model, {})
     if model == 'recommendation only' and point['recommendations'] == 'other':
         point['recommendations'] = 'all'  # Without searches no pair belongs to them.
-    if model in ABLATIONS and not SETS[data].ablations:
-        return []
     kept = seeds[:1] if model in UNTRAINED else seeds
     return [_job(data, model, 'final', seed, point, epochs) for seed in kept]
 
@@ -53,7 +53,7 @@ def _job(
     validated = {'valid_users': slow.pop('valid_users')} if slow else {}
     if model not in UNTRAINED:
         config = {'dim': DIM} | config
-        if model in (*WITH_WORDS, *ABLATIONS) and plan.query_length != 3:
+        if model in (*WITH_WORDS, *ABLATIONS) and plan.query_length is not None:
             config = {'query_length': plan.query_length} | config
         usual = {name: getattr(plan, name) for name in ('batch_size', 'eval_every', 'patience')}
         loop = {'epochs': epochs or plan.epochs} | usual | slow

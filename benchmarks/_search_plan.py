@@ -65,7 +65,7 @@ class SearchSet:
         slow: What differs for UDITSR, whose every step makes the intents of all pairs and
             whose ranking is a network's pass over every user and item: of the fields above,
             and ``valid_users``, on which it is validated (drawn with seed 0).
-        query_length: Words of a query that models with words keep.
+        query_length: Words of a query that models with words keep; their default if omitted.
         texts: Whether the items have texts of their own for BM25; otherwise it reads the
             training queries that found them alone.
     """
@@ -80,7 +80,7 @@ class SearchSet:
     users: int | None = None
     ablations: bool = True
     slow: dict[str, int] = dataclasses.field(default_factory=dict)
-    query_length: int = 3
+    query_length: int | None = None
     texts: bool = True
 
 

@@ -11,9 +11,7 @@ _SMALLEST = 1e-3
 _SCALE = (1 / 3, 3.0)
 
 
-def expected_level(
-    z: Tensor, reference: Tensor, of_z: Tensor, of_reference: Tensor, weight: Tensor
-) -> Tensor:
+class ExpectedLevel:
     r"""Scores that held-out pairs like the forgotten ones have.
 
     With :math:`m_H(x), s_H(x)` the mean and spread of held-out scores given the features
@@ -29,18 +27,22 @@ def expected_level(
 
     Args:
         z: Scores of forgotten pairs :math:`(F)`.
-        reference: Those of held-out pairs :math:`(H)`.
         of_z: Features :math:`(F, c)`.
-        of_reference: Features :math:`(H, c)`.
+        of_reference: Features of held-out pairs :math:`(H, c)`.
         weight: Of held-out pairs :math:`(H)`.
     """
-    x = design(torch.cat([of_z, of_reference]))
-    x_f, x_h = x[: z.numel()], x[z.numel() :]
-    y_f, y_h = z.double(), reference.double()
-    of_f = _Line(x_f, y_f, torch.ones_like(y_f))
-    of_h = _Line(x_h, y_h, weight)
-    ratio = (of_h.spread(x_f) / of_f.spread(x_f)).clamp(*_SCALE)
-    return (of_h.mean(x_f) + ratio * (y_f - of_f.mean(x_f))).to(z)
+
+    def __init__(self, z: Tensor, of_z: Tensor, of_reference: Tensor, weight: Tensor) -> None:
+        x = design(torch.cat([of_z, of_reference]))
+        self._x, self._x_held, self._weight = x[: z.numel()], x[z.numel() :], weight
+        own = _Line(self._x, z.double(), torch.ones_like(z, dtype=torch.float64))
+        self._residual, self._spread = z.double() - own.mean(self._x), own.spread(self._x)
+
+    def __call__(self, reference: Tensor) -> Tensor:
+        r""":math:`\tau` :math:`(F)` for scores of held-out pairs :math:`(H)`."""
+        held = _Line(self._x_held, reference.double(), self._weight)
+        ratio = (held.spread(self._x) / self._spread).clamp(*_SCALE)
+        return (held.mean(self._x) + ratio * self._residual).to(reference)
 
 
 class _Line:

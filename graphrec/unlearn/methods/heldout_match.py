@@ -1,6 +1,7 @@
 """Matching what is forgotten to what was never seen: our own method."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from graphrec.errors import GraphError
 from graphrec.graphs.operators import Sparse
 from graphrec.graphs.schema import num_items, train_edges
-from graphrec.unlearn.level import expected_level
+from graphrec.unlearn.level import ExpectedLevel
 from graphrec.unlearn.objectives import retained_loss
 from graphrec.unlearn.repair import RepairOptions, repair
 from graphrec.unlearn.standardised import user_scores
@@ -124,16 +125,17 @@ class Targets:
                 'scores forgotten pairs are to take; split some off, or use '
                 "method='ascent_retain'"
             )
-        self.reference, self._weight, self._kind = monitor.reference, monitor.weight, kind
-        self._z = user_scores(teacher.ranker(), task.data, task.served).z
-        self._features = monitor.features(task.served), monitor.features(self.reference)
+        self.reference = monitor.reference
+        self._z = z = user_scores(teacher.ranker(), task.data, task.served).z
+        self._level: Callable[[Tensor], Tensor]
+        if kind == 'marginal':
+            self._level = lambda held: matched_quantiles(z, held, monitor.weight)
+        else:
+            features = monitor.features(task.served), monitor.features(self.reference)
+            self._level = ExpectedLevel(z, *features, monitor.weight)
 
     def __call__(self, held: Tensor) -> Tensor:
-        if self._kind == 'marginal':
-            target = matched_quantiles(self._z, held, self._weight)
-        else:
-            target = expected_level(self._z, held, *self._features, self._weight)
-        return torch.minimum(target, self._z)  # Forgetting never raises a pair.
+        return torch.minimum(self._level(held), self._z)  # Forgetting never raises a pair.
 
 
 def matched_quantiles(z: Tensor, reference: Tensor, weight: Tensor) -> Tensor:
