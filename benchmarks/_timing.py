@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 DATA_ROOT = Path(os.environ.get('GRAPHREC_DATA', '../shared/data'))
 
@@ -91,6 +92,23 @@ def write_section(path: Path | None, name: str, text: str) -> None:
     head, rest = document.split(begin, 1)
     _, tail = rest.split(end, 1)
     path.write_text(f'{head}{begin}\n{text.strip()}\n\n{end}{tail}')
+
+
+def measured(
+    args: argparse.Namespace,
+    measure: Callable[[argparse.Namespace], dict[str, Any]],
+    section: Callable[[dict[str, Any]], str],
+    name: str,
+) -> int:
+    """Measures on the threads asked for, then stores the record, writes its section and shows
+    it; the exit code."""
+    torch.set_num_threads(args.threads)
+    record = measure(args)
+    write(args.out, record)
+    text = section(record)
+    write_section(args.docs, name, text)
+    print(text)
+    return 0
 
 
 def report(rows: list[dict[str, Any]], digits: int = 2) -> str:

@@ -13,9 +13,8 @@ import sys
 import time
 from typing import Any
 
-import torch
 from _jobs import machine
-from _timing import parser, write, write_section
+from _timing import measured, parser
 from _unlearning_plan import METHODS
 from _unlearning_sections import planted_section
 
@@ -92,14 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     made.add_argument('--block-items', type=int, default=12)
     made.add_argument('--epochs', type=int, default=40)
     made.add_argument('--golds', type=int, default=5)
-    args = made.parse_args(argv)
-    torch.set_num_threads(args.threads)
-    record = measure(args)
-    write(args.out, record)
-    text = planted_section(record)
-    write_section(args.docs, 'planted', text)
-    print(text)
-    return 0
+    return measured(made.parse_args(argv), measure, planted_section, 'planted')
 
 
 if __name__ == '__main__':

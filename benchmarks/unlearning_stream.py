@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from _jobs import machine
-from _timing import parser, write, write_section
+from _timing import measured, parser
 from _unlearning_sections import stream_section
 from torch_geometric.data import HeteroData
 
@@ -132,14 +132,7 @@ def main(argv: list[str] | None = None) -> int:
     made.add_argument('--batches', type=int, nargs='+', default=[1, 10, 60])
     made.add_argument('--method', default='heldout_match')
     made.add_argument('--steps', type=int, default=2, help='gradient steps a run')
-    args = made.parse_args(argv)
-    torch.set_num_threads(args.threads)
-    record = measure(args)
-    write(args.out, record)
-    text = stream_section(record)
-    write_section(args.docs, 'stream', text)
-    print(text)
-    return 0
+    return measured(made.parse_args(argv), measure, stream_section, 'stream')
 
 
 if __name__ == '__main__':
