@@ -130,9 +130,16 @@ def model_class(name: str) -> type[Recommender]:
     return ALS if name == 'ALS' else getattr(models, name)
 
 
-def build(job: Job, data: HeteroData, progress: bool) -> tuple[Recommender, dict[str, Any]]:
-    """The trained model of a cell, with its seconds and epochs."""
+def build(
+    job: Job, data: HeteroData, progress: bool, minutes: float | None = None
+) -> tuple[Recommender, dict[str, Any]]:
+    """The trained model of a cell, with its seconds and epochs. Training ends with the epoch
+    in which :obj:`minutes` are over."""
     start = time.perf_counter()
+
+    def over(_: Recommender, row: dict[str, Any]) -> bool:
+        return minutes is not None and time.perf_counter() - start >= 60 * minutes
+
     kind = model_class(job.model)
     fields = {field.name for field in dataclasses.fields(kind.config_class)}
     seed = {'seed': job.seed} if 'seed' in fields else {}
@@ -141,7 +148,8 @@ def build(job: Job, data: HeteroData, progress: bool) -> tuple[Recommender, dict
     if job.fit:
         loop = dict(job.fit)
         schedule = loop.pop('decay', None)
-        log = fit(model, data, seed=job.seed, progress=progress, schedule=schedule, **loop)
+        options = {'progress': progress, 'callbacks': [over]}
+        log = fit(model, data, seed=job.seed, schedule=schedule, **options, **loop)
         record = {
             'epochs': len(log),
             'best_epoch': log.attrs['best_epoch'],
@@ -226,7 +234,7 @@ def peak_memory() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM'))
 
 
-def machine() -> dict[str, Any]:
+def machine(device: str = 'cpu') -> dict[str, Any]:
     """What seconds depend on."""
     model = next(
         (
@@ -236,12 +244,15 @@ def machine() -> dict[str, Any]:
         ),
         platform.processor(),
     )
-    return {
+    used = {
         'processor': model,
         'threads': torch.get_num_threads(),
         'python': platform.python_version(),
         'torch': torch.__version__,
     }
+    if torch.device(device).type == 'cuda':
+        used['gpu'] = torch.cuda.get_device_name(device)
+    return used
 
 
 def _lines(path: Path) -> list[str]:

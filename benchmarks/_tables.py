@@ -19,6 +19,8 @@ from graphrec.significance import paired_test
 
 METRICS = ('recall@10', 'recall@20', 'ndcg@10', 'ndcg@20')
 MISSING = '\N{EN DASH}'
+#: After the name of a model of which no cell is stored.
+NOTHING = ' test, all seeds, and its grid'
 Missing = Callable[[Cells, str, str, argparse.Namespace], list[str]]
 
 
@@ -66,8 +68,9 @@ def _set_part(name: str, args: argparse.Namespace, cells: Cells, missing: Missin
         '| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |',
     ]
     for model, (records, jobs) in rows.items():
-        compared = _compared(model, best, evaluations)
-        lines.append(_row(model, records, jobs, compared, args.suite))
+        if records:
+            compared = _compared(model, best, evaluations)
+            lines.append(_row(model, records, jobs, compared, args.suite))
     for published in args.suite.published.get(name, []):
         values = [_plain(published.values.get(metric)) for metric in METRICS]
         cols = [f'*{published.method}* (published)', *values, MISSING, MISSING, MISSING, MISSING]
@@ -77,7 +80,7 @@ def _set_part(name: str, args: argparse.Namespace, cells: Cells, missing: Missin
     lines += ['', 'Grids, validation recall@20:', '', *_grids(name, validation, args, cells)]
     lacking = missing(cells, name, validation, args)
     if lacking:
-        lines += ['', 'Missing: ' + '; '.join(lacking) + '.']
+        lines += ['', 'Missing: ' + '; '.join(_grouped(lacking)) + '.']
     points = {
         model: chosen
         for model in args.models
@@ -91,6 +94,13 @@ def _set_part(name: str, args: argparse.Namespace, cells: Cells, missing: Missin
             ),
         ]
     return '\n'.join(lines) + '\n'
+
+
+def _grouped(lacking: list[str]) -> list[str]:
+    """What is missing, the models of which nothing is stored named together."""
+    names = [one.removesuffix(NOTHING) for one in lacking if one.endswith(NOTHING)]
+    rest = [one for one in lacking if not one.endswith(NOTHING)]
+    return rest + ([f'all of {", ".join(names)}'] if names else [])
 
 
 def _sizes(about: dict[str, Any]) -> str:
@@ -152,12 +162,9 @@ def _compared(model: str, best: str | None, evaluations: dict[str, Evaluation]) 
 
 
 def _row(model: str, records: list[Any], jobs: list[Job], compared: str, suite: Suite) -> str:
-    if not records:
-        return f'| {model} | ' + ' | '.join([MISSING] * 8) + ' |'
     values = [mean_and_spread([record['test'][metric] for record in records]) for metric in METRICS]
-    seconds = _seconds([record['build_seconds'] for record in records])
-    epochs = [record['best_epoch'] for record in records if 'best_epoch' in record]
-    shown = '/'.join(map(str, epochs)) if epochs else MISSING
+    seconds = _seconds(records)
+    shown = '/'.join(_epochs(record) for record in records if 'best_epoch' in record) or MISSING
     name = f'{model} (once)' if model in suite.deterministic else model
     if model not in suite.deterministic:
         name += f' ({len(records)} seed{"s" * (len(records) > 1)})'
@@ -169,9 +176,21 @@ def mean_and_spread(values: list[float]) -> str:
     return f'{mean} ± {statistics.stdev(values):.4f}' if len(values) > 1 else mean
 
 
-def _seconds(values: list[float]) -> str:
-    mean = statistics.mean(values)
-    return f'{mean:.1f}' if mean < 100 else f'{mean:.0f}'
+def _seconds(records: list[Any]) -> str:
+    """The mean of runs on processors, and of those on a GPU."""
+    parts = []
+    for gpu in (False, True):
+        values = [r['build_seconds'] for r in records if ('gpu' in r['machine']) == gpu]
+        if values:
+            mean = statistics.mean(values)
+            parts.append(f'{mean:.{1 if mean < 100 else 0}f}' + ' on a GPU' * gpu)
+    return '; '.join(parts)
+
+
+def _epochs(record: dict[str, Any]) -> str:
+    """The best epoch, and the last one where the minutes of the run ended training."""
+    cut = record.get('stopped') == 'callback'
+    return f'{record["best_epoch"]}' + (f' (time was up at {record["epochs"]})' if cut else '')
 
 
 def _plain(value: float | None) -> str:
@@ -239,6 +258,7 @@ def _speed_row(name: str, job: Job, record: dict[str, Any] | None) -> str:
 
 def _machine(machine: dict[str, Any]) -> str:
     return (
-        f'{machine["processor"]}, {machine["threads"]} threads, torch {machine["torch"]}, '
+        f'{machine["processor"]}, {machine["threads"]} threads, '
+        f'{machine["gpu"] + ", " if "gpu" in machine else ""}torch {machine["torch"]}, '
         f'Python {machine["python"]}'
     )

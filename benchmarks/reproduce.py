@@ -12,6 +12,7 @@ chosen settings: cold items, ablations, noise. ``interactions`` has a page of it
 """
 
 import argparse
+import copy
 import logging
 import os
 import sys
@@ -36,7 +37,7 @@ from _multimodal_plan import MULTIMODAL_SUITE
 from _plan import INTERACTIONS, SPEED_SETS
 from _runner import CellRunner, run_within
 from _studies import study_jobs
-from _tables import write_tables
+from _tables import NOTHING, write_tables
 from _variants import varied
 from torch_geometric.data import HeteroData
 
@@ -81,14 +82,16 @@ class Runner(CellRunner):
                 self._run_model(name, model, data, validation)
 
     def _missing(self, name: str, validation: str) -> list[str]:
-        return missing_cells(self.cells, name, validation, self.args)
+        missing = missing_cells(self.cells, name, validation, self.args)
+        return missing or missing_studies(self.cells, name, validation, self.args)
 
     def _run_model(self, name: str, model: str, data: HeteroData, validation: str) -> None:
         suite = self.args.suite
+        placed = self._placed(data)
         jobs = grid_jobs(suite, name, model, validation, self.args.epochs)
         best: tuple[float, Job, Recommender, dict[str, Any]] | None = None
         for job in jobs if len(jobs) > 1 else []:
-            built = self._run_cell(job, data)
+            built = self._run_cell(job, placed)
             if built is None or model not in suite.deterministic:
                 continue
             value = built[1]['valid']['recall@20']
@@ -100,13 +103,17 @@ class Runner(CellRunner):
         seeds, epochs = self.args.seeds, self.args.epochs
         for job in final_jobs(suite, name, model, validation, point, seeds, epochs):
             same = best is not None and best[1].config == job.config
-            self._run_cell(job, data, best[2:] if best is not None and same else None)
+            self._run_cell(job, placed, best[2:] if best is not None and same else None)
         for study in suite.studies:
             if study.name in self.args.studies:
                 for job in study_jobs(suite, study, name, model, validation, point, seeds, epochs):
                     if self.is_next(job):
-                        self._run_cell(job, varied(data, job.protocol, job.seed))
+                        self._run_cell(job, self._placed(varied(data, job.protocol, job.seed)))
         return None
+
+    def _placed(self, data: HeteroData) -> HeteroData:
+        """A copy on the device of the run; the original stays where it is."""
+        return copy.copy(data).to(self.args.device)
 
     def _run_cell(
         self,
@@ -119,14 +126,14 @@ class Runner(CellRunner):
             return None
         try:
             if ready is None:
-                model, cost = build(job, data, self.args.progress)
+                model, cost = build(job, data, self.args.progress, self.args.cell_minutes)
             else:
                 model, cost = ready[0], {'build_seconds': ready[1]['build_seconds']}
             record, arrays = measure(job, data, model)
         except Exception as error:
             self.store_failure(job, error)
             return None
-        record = {'status': 'done', 'machine': machine()} | cost | record
+        record = {'status': 'done', 'machine': machine(self.args.device)} | cost | record
         self.cells.write(job, record, arrays)
         shown = record.get('test', record['valid'])
         _logger.info(
@@ -168,7 +175,7 @@ def missing_cells(cells: Cells, name: str, validation: str, args: argparse.Names
         jobs = grid_jobs(args.suite, name, model, validation, args.epochs)
         if len(jobs) > 1:
             if not any(cells.read(job) for job in jobs):
-                missing.append(f'{model} test, all seeds, and its grid')
+                missing.append(model + NOTHING)
                 continue
             missing += _lacking(cells, jobs, lambda job: f'{job.model} grid [{job.setting}]')
         point = choose(cells, jobs)
@@ -177,6 +184,21 @@ def missing_cells(cells: Cells, name: str, validation: str, args: argparse.Names
             continue
         jobs = final_jobs(args.suite, name, model, validation, point, args.seeds, args.epochs)
         missing += _lacking(cells, jobs, lambda job: f'{job.model} test, seed {job.seed}')
+    return missing
+
+
+def missing_studies(
+    cells: Cells, name: str, validation: str, args: argparse.Namespace
+) -> list[str]:
+    """What the studies of a set still lack, in words; the rest has to be there."""
+    missing: list[str] = []
+    for model in args.models:
+        point = choose(cells, grid_jobs(args.suite, name, model, validation, args.epochs))
+        for study in args.suite.studies if point is not None else ():
+            if study.name in args.studies:
+                whole = (name, model, validation, point, args.seeds, args.epochs)
+                jobs = study_jobs(args.suite, study, *whole)
+                missing += _lacking(cells, jobs, lambda job: f'{job.model} {job.kind}')
     return missing
 
 
@@ -242,8 +264,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add('--out', type=Path, default=Path('docs/benchmarks/cells'), help='folder of cells')
     add('--table', type=Path, help="Markdown file to write; default: the suite's")
     add('--budget-minutes', type=float, default=120.0, help='start no cell after these')
+    add('--cell-minutes', type=float, help='train no model for longer than these')
     add('--epochs', type=int, help='replaces all epochs of the plan (for a quick look)')
     add('--threads', type=int, default=2)
+    add('--device', default='cpu', help='of graphs and models, e.g. cuda')
     add('--retry', action='store_true', help='run failed cells again')
     add('--plan', action='store_true', help='print what would run and stop')
     add('--note', default='', help='a line for the end of the table, e.g. on the machine')

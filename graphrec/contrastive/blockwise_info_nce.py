@@ -74,9 +74,9 @@ def blockwise_info_nce(
         both_views: Whether the other rows of :obj:`z1` are candidates as well; without
             :obj:`exclude`.
         bf16: Multiply in bfloat16, with sums in float32; the gradient is off by a fraction of
-            a percent. On the CPU :math:`\mathbf{P} \mathbf{Z}` and :math:`\mathbf{P}^{\top}
-            \mathbf{W} \mathbf{A}` are then two calls of torch's attention kernel, no block
-            of which leaves the cache; where one candidate holds most of an anchor's weight,
+            a percent. :math:`\mathbf{P} \mathbf{Z}` and :math:`\mathbf{P}^{\top} \mathbf{W}
+            \mathbf{A}` are then two calls of torch's attention kernel, no block of which
+            leaves the cache; where one candidate holds most of an anchor's weight,
             or tables are small, products stay in float32.
         block_bytes: Size of the buffer of the sweep by blocks, which is taken in any case if
             it is given; 16 MiB on the CPU and 256 MiB on a GPU if omitted.
@@ -143,7 +143,7 @@ def _value_and_gradients(
     needed: tuple[bool, bool],
 ) -> Gradients:
     """The loss and its gradients by both tables, where needed."""
-    if bf16 and block_bytes is None and fused_softmax_fits(z1, z2):
+    if bf16 and block_bytes is None and fused_softmax_fits(z1, z2, bf16):
         found = _fused(z1, z2, terms, needed)
         if found is not None:
             return found

@@ -32,10 +32,10 @@ def blockwise_logsumexp(
         \frac{\partial \ell_b}{\partial (s \, \mathbf{a}_b^{\top} \mathbf{b}_c)} =
         \exp(s \, \mathbf{a}_b^{\top} \mathbf{b}_c - \ell_b)
 
-    On the CPU by torch's attention kernel, whose average of :math:`\mathbf{B}` is the gradient
-    by :math:`\mathbf{A}` already. Elsewhere, and where columns are left out, blocks of rows
-    pass through one buffer, and the backward pass computes them again. Memory is
-    :math:`O(\text{block} + (B + C) d)` and never :math:`B \times C`.
+    By torch's attention kernel, whose average of :math:`\mathbf{B}` is the gradient by
+    :math:`\mathbf{A}` already: on the CPU, and in bfloat16 on a GPU. Elsewhere, and where
+    columns are left out, blocks of rows pass through one buffer, and the backward pass computes
+    them again. Memory is :math:`O(\text{block} + (B + C) d)` and never :math:`B \times C`.
 
     Args:
         a: :math:`\mathbf{A}`, shape :math:`(B, d)`.
@@ -55,7 +55,7 @@ def blockwise_logsumexp(
     check_tables(a, b)
     if exclude is not None and exclude.shape != a.shape[:1]:
         raise GraphError(f"'exclude' has shape {list(exclude.shape)}, expected [{a.size(0)}]")
-    if exclude is None and block_bytes is None and fused_softmax_fits(a, b):
+    if exclude is None and block_bytes is None and fused_softmax_fits(a, b, bf16):
         return _FusedLogSumExp.apply(a, b, float(scale), bf16)
     return _LogSumExp.apply(a, b, float(scale), exclude, block_bytes)
 

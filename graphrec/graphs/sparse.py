@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -192,9 +193,15 @@ class Sparse(Operator):
 
     def _cuda(self, dtype: torch.dtype) -> Tensor:
         if self._cuda_matrix is None or self._cuda_matrix.dtype != dtype:
-            self._cuda_matrix = torch.sparse_csr_tensor(
-                self.rowptr, self.col, self.weight.to(dtype), self.shape
-            )
+            rowptr, col, weight = self.rowptr, self.col, self.weight.to(dtype)
+            if self.nnz > self.shape[0] * self.shape[1]:  # More repeats than cuSPARSE takes.
+                index = torch.stack([self.row, col.long()])
+                once = torch.sparse_coo_tensor(index, weight, self.shape).coalesce()
+                rowptr = row_pointers(once.indices()[0], self.shape[0])
+                col, weight = once.indices()[1], once.values()
+            with warnings.catch_warnings():
+                warnings.filterwarnings('ignore', 'Sparse (CSR|invariant)')
+                self._cuda_matrix = torch.sparse_csr_tensor(rowptr, col, weight, self.shape)
         return self._cuda_matrix
 
     def to(

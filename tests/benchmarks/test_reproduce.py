@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -147,8 +148,8 @@ def test_stopped_run_goes_on_and_the_table_says_what_is_missing(bench, sets, mon
     bench.main([*arguments(sets, '--data', 'own'), *models, '--only-table'])
     table = (sets / 'results.md').read_text()
     assert 'EASE test, seed 0' in table
-    assert 'MF test, all seeds' in table
-    assert '| MF | \N{EN DASH} |' in table
+    assert 'all of MF.' in table
+    assert '| MF' not in table
 
     monkeypatch.setattr(bench, 'measure', measure)
     bench.main([*arguments(sets, '--data', 'own'), *models])
@@ -161,13 +162,46 @@ def test_no_cell_starts_after_the_budget(bench, sets):
     assert 'Missing: Popularity test, seed 0' in (sets / 'results.md').read_text()
 
 
+def test_a_study_runs_where_everything_else_is_there(bench, sets, monkeypatch):
+    from _suite import Study
+
+    study = Study('ablation', 'Parts.', ('own',), {'MF': {'free': {'reg': 0.0}}}, {'as is': {}}, 1)
+    suite = dataclasses.replace(bench.SUITES['interactions'], studies=(study,))
+    monkeypatch.setitem(bench.SUITES, 'interactions', suite)
+    models = ['--models', 'MF']
+    bench.main([*arguments(sets, '--data', 'own'), *models, '--studies'])
+    assert not stored(sets, 'own/MF-ablation-*.json')
+    bench.main([*arguments(sets, '--data', 'own'), *models])
+    (cell,) = stored(sets, 'own/MF-ablation-*.json').values()
+    assert cell['status'] == 'done'
+    assert '| MF | free | 1 |' in (sets / 'results.md').read_text()
+
+
+def test_training_ends_after_the_minutes_of_a_cell(bench, sets):
+    models = ['--models', 'MF', '--epochs', '5']
+    bench.main([*arguments(sets, '--data', 'own'), *models, '--cell-minutes', '0'])
+    cells = stored(sets, 'own/MF-final-*.json').values()
+    assert {(cell['epochs'], cell['stopped']) for cell in cells} == {(1, 'callback')}
+    assert '1 (time was up at 1)/1 (time was up at 1)' in (sets / 'results.md').read_text()
+
+
+def test_seconds_of_a_gpu_stand_apart(bench):
+    import _tables
+
+    records = [
+        {'build_seconds': 120.0, 'machine': {}},
+        {'build_seconds': 7.0, 'machine': {'gpu': 'a card'}},
+    ]
+    assert _tables._seconds(records) == '120; 7.0 on a GPU'
+
+
 def test_crash_of_a_cell_is_stored_and_stops_nothing(bench, sets, monkeypatch):
     build = bench.build
 
-    def crashing(job, data, progress):
+    def crashing(job, *rest):
         if job.model == 'ItemKNN' and job.config['k'] == 50:
             raise RuntimeError('out of luck')
-        return build(job, data, progress)
+        return build(job, *rest)
 
     monkeypatch.setattr(bench, 'build', crashing)
     models = ['--models', 'ItemKNN', 'Popularity']

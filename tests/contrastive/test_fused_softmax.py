@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from graphrec.contrastive import blockwise_info_nce, blockwise_logsumexp
-from graphrec.contrastive.fused_softmax import fused_softmax_fits, softmax_mean
+from graphrec.contrastive.fused_softmax import fold_offset, fused_softmax_fits, softmax_mean
 
 
 def tables(rows, cols, dim=16, dtype=torch.float32):
@@ -19,6 +19,17 @@ def test_equals_a_softmax():
     logits = 2.0 * query @ key.t() + offset
     torch.testing.assert_close(total, logits.logsumexp(1))
     torch.testing.assert_close(mean, logits.softmax(1) @ value)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_an_offset_folded_into_the_tables_is_exact(dtype):
+    query, key = (z.detach().to(dtype) for z in tables(30, 50))
+    offset = 40 * torch.rand(50) - 50
+    wide_query, wide_key = fold_offset(query, key, 3.0, offset)
+    assert wide_query.dtype == wide_key.dtype == dtype
+    expected = 3.0 * query.double() @ key.double().t() + offset.double()
+    found = 3.0 * wide_query.double() @ wide_key.double().t()
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-6)
 
 
 def test_serves_large_tables_on_the_cpu():
