@@ -11,7 +11,7 @@ from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError, TrainingError
 from graphrec.models.recommender import Recommender
-from graphrec.unlearn.automatic import attempts, auto_options
+from graphrec.unlearn.automatic import attempts, auto_options, request_kind
 from graphrec.unlearn.built_for import check_model
 from graphrec.unlearn.compact_model import compact_model
 from graphrec.unlearn.compacting import compacted
@@ -131,7 +131,7 @@ def forget(
                 progress=progress,
             )
 
-        result: ForgetResult = attempts(run, edited, wanted)
+        result: ForgetResult = attempts(run, request_kind(edited, model), wanted)
         result.report.seconds['rebuild'] += applied
         return result
     if isinstance(model, ShardedRecommender) and method not in SHARD_METHODS:

@@ -4,6 +4,7 @@ import pytest
 
 import graphrec
 from graphrec import unlearn
+from graphrec.models import FREEDOM, LightGCN
 from graphrec.unlearn.automatic import TABLE, AutoOptions, attempts, auto_options, request_kind
 from graphrec.unlearn.methods import method_options
 from graphrec.unlearn.report import ForgetReport
@@ -28,7 +29,14 @@ def test_kinds_of_requests(data):
         (interactions | unlearn.RemoveUsers([39]), 'interactions'),
         (unlearn.RemoveUsers([1]) | unlearn.RemoveModality('text'), 'nodes'),
     ):
-        assert request_kind(edit.apply(data)) == kind
+        assert request_kind(edit.apply(data), LightGCN.from_graph(data, dim=4)) == kind
+
+
+def test_models_that_train_features_have_a_row_of_their_own(data):
+    edited = unlearn.RemoveInteractions(pairs(data)).apply(data)
+    for freeze, kind in ((False, 'interactions, trained features'), (True, 'interactions')):
+        model = FREEDOM.from_graph(data, dim=4, freeze_features=freeze)
+        assert request_kind(edited, model) == kind
 
 
 def test_the_table_names_methods_and_options_that_exist():
@@ -52,22 +60,17 @@ def runner(*found):
     return run, asked
 
 
-@pytest.fixture(scope='module')
-def edited(data):
-    return unlearn.RemoveInteractions(pairs(data)).apply(data)
-
-
-def test_it_stops_at_the_first_that_passes(edited):
+def test_it_stops_at_the_first_that_passes():
     run, asked = runner(('passed', 0.5))
-    result = attempts(run, edited, AutoOptions())
+    result = attempts(run, 'interactions', AutoOptions())
     assert asked == ['heldout_match']
     assert result.report.attempts == []
     assert result.report.seconds['repair'] == 1
 
 
-def test_the_best_attempt_is_kept_and_all_are_counted(edited):
+def test_the_best_attempt_is_kept_and_all_are_counted():
     run, asked = runner(('under_forgotten', 0.7), ('under_forgotten', 0.6))
-    result = attempts(run, edited, AutoOptions())
+    result = attempts(run, 'interactions', AutoOptions())
     assert len(asked) == 2
     report = result.report
     assert report.metrics['forget_auc']['after'] == 0.6
@@ -77,14 +80,14 @@ def test_the_best_attempt_is_kept_and_all_are_counted(edited):
     assert any('retrain' in note for note in report.notes)
 
 
-def test_a_loss_of_utility_is_worse_than_too_little(edited):
+def test_a_loss_of_utility_is_worse_than_too_little():
     run, _ = runner(('under_forgotten', 0.8), ('utility_loss', 0.5))
-    assert attempts(run, edited, AutoOptions()).report.status == 'under_forgotten'
+    assert attempts(run, 'interactions', AutoOptions()).report.status == 'under_forgotten'
 
 
-def test_retraining_comes_last_and_only_if_allowed(edited):
+def test_retraining_comes_last_and_only_if_allowed():
     run, asked = runner(('failed', 0.5), ('utility_loss', 0.5), ('passed', 0.5))
-    result = attempts(run, edited, AutoOptions(retrain=True))
+    result = attempts(run, 'interactions', AutoOptions(retrain=True))
     assert asked[-1] == 'gold'
     assert result.report.method == 'gold'
 
