@@ -61,6 +61,7 @@ def _set_part(name: str, args: argparse.Namespace, cells: Cells) -> str:
     done = {model: _finals(name, model, args, cells) for model in args.models}
     for task in TASKS:
         lines += [f'### {TITLES[task]}', '', *_task_table(task, done, cells), '']
+    lines += _both_tasks(done, cells)
     lines += ['### Settings', '', *_grid_lines(name, args, cells)]
     missing = [f'{model} seed {job.seed}' for model, job in _missing(name, args, cells)]
     if missing:
@@ -141,6 +142,39 @@ def _task_table(
         '',
         '; '.join(protocol) + '.' + (f' Sizes of groups: {shown}.' if shown else ''),
     ]
+
+
+def _both_tasks(done: dict[str, list[tuple[Job, dict[str, Any]]]], cells: Cells) -> list[str]:
+    """What one model is worth for the two tasks: users with test cases of both."""
+    per_user = {
+        model: _mean_of_tasks([_per_user(task, cells, cell) for task in TASKS])
+        for model, cell in done.items()
+        if cell and all(task in record for _, record in cell for task in TASKS)
+    }
+    if 'UDITSR' not in per_user:
+        return []
+    users = len(next(iter(per_user.values())).per_user)
+    lines = [
+        '### Both tasks from one model',
+        '',
+        f"Mean of a user's ndcg@20 in both tasks, over the {users:,} users who have test cases "
+        'of both.',
+        '',
+        '| model | ndcg@20 of both | against UDITSR |',
+        '| --- | ---: | ---: |',
+    ]
+    for model, found in per_user.items():
+        label = model if model not in ABLATIONS else f'UDITSR, {model}'
+        value = found.per_user['ndcg@20'].mean()
+        lines.append(f'| {label} | {value:.4f} | {_compared(model, per_user)} |')
+    return [*lines, '']
+
+
+def _mean_of_tasks(parts: list[Evaluation]) -> Evaluation:
+    tables = [part.per_user.set_index('user')['ndcg@20'] for part in parts]
+    mean = pd.concat(tables, axis=1, join='inner').mean(axis=1).rename('ndcg@20')
+    table = mean.sort_index().rename_axis('user').reset_index()
+    return Evaluation({}, per_user=table, dropped={}, notes={}, protocol='mean over seeds')
 
 
 def _size(group: dict[str, float]) -> float:
