@@ -4,14 +4,14 @@ import dataclasses
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError, TrainingError
 from graphrec.models.recommender import Recommender
-from graphrec.unlearn.automatic import attempts, auto_options, request_kind
+from graphrec.unlearn.automatic import AutoOptions, attempts, auto_options, request_kind
 from graphrec.unlearn.built_for import check_model
 from graphrec.unlearn.compact_model import compact_model
 from graphrec.unlearn.compacting import compacted
@@ -94,56 +94,62 @@ def forget(
             for another graph or other training edges.
     """
     check_model(model, data)
-    if compact:
-        if isinstance(model, ShardedRecommender) or method in ('sisa', 'receraser'):
-            raise GraphError("a sharded model cannot be compacted; leave out 'compact'")
-        whole = forget(
-            model,
-            data,
-            edit,
-            method,
-            seed=seed,
-            fit=fit,
-            options=options,
-            data_edited=data_edited,
-            golds=golds,
-            progress=progress,
-        )
-        graph, id_map = compacted(whole.data)
-        return ForgetResult(compact_model(whole.model, graph, id_map), graph, whole.report)
+    if compact and (isinstance(model, ShardedRecommender) or method in ('sisa', 'receraser')):
+        raise GraphError("a sharded model cannot be compacted; leave out 'compact'")
+    request = _Request(model, data, edit, seed, fit, data_edited, golds, progress)
     if method == 'auto':
-        wanted = auto_options(options)
-        begin = time.perf_counter()
-        edited = edit.apply(data) if data_edited is None else data_edited
-        applied = time.perf_counter() - begin
-
-        def run(name: str, settings: dict[str, Any]) -> ForgetResult:
-            return forget(
-                model,
-                data,
-                edit,
-                name,
-                seed=seed,
-                fit=fit,
-                options=settings,
-                data_edited=edited,
-                golds=golds,
-                progress=progress,
-            )
-
-        result: ForgetResult = attempts(run, request_kind(edited, model), wanted)
-        result.report.seconds['rebuild'] += applied
+        result = _by_table(request, auto_options(options))
+    else:
+        result = _by_method(request, method, options)
+    if not compact:
         return result
+    graph, id_map = compacted(result.data)
+    return ForgetResult(compact_model(result.model, graph, id_map), graph, result.report)
+
+
+class _Request(NamedTuple):
+    """What all attempts have in common, see :func:`forget`."""
+
+    model: Recommender
+    data: HeteroData
+    edit: Edit
+    seed: int
+    fit: Mapping[str, Any] | None
+    data_edited: EditResult | None
+    golds: Sequence[Recommender]
+    progress: bool
+
+    def edited(self) -> EditResult:
+        """The edited graph, made now unless it came along."""
+        return self.edit.apply(self.data) if self.data_edited is None else self.data_edited
+
+
+def _by_table(request: _Request, options: AutoOptions) -> ForgetResult:
+    begin = time.perf_counter()
+    edited = request.edited()
+    applied = time.perf_counter() - begin
+    request = request._replace(data_edited=edited)
+
+    def run(method: str, settings: dict[str, Any]) -> ForgetResult:
+        return _by_method(request, method, settings)
+
+    result: ForgetResult = attempts(run, request_kind(edited, request.model), options)
+    result.report.seconds['rebuild'] += applied
+    return result
+
+
+def _by_method(request: _Request, method: str, options: Any) -> ForgetResult:
+    model, seed = request.model, request.seed
     if isinstance(model, ShardedRecommender) and method not in SHARD_METHODS:
         raise GraphError(
             f'a sharded model forgets by one of {list(SHARD_METHODS)}, not by {method!r}'
         )
     chosen = method_options(method, options)
-    settings = fit_settings(fit)
+    settings = fit_settings(request.fit)
     begin = time.perf_counter()
-    edited = edit.apply(data) if data_edited is None else data_edited
+    edited = request.edited()
     report = ForgetReport(
-        request=edit.digest(),
+        request=request.edit.digest(),
         method=method,
         guarantee=METHODS[method].guarantee,
         seed=seed,
@@ -156,7 +162,7 @@ def forget(
         report.status, report.reason = 'noop', 'the graph holds nothing of what the edit asks for'
         report.seconds = {'repair': 0.0, 'rebuild': time.perf_counter() - begin, 'evaluation': 0.0}
         return ForgetResult(copy, edited.data, report)
-    monitor = Monitor(edited.data, edited.forget, seed=seed, golds=golds)
+    monitor = Monitor(edited.data, edited.forget, seed=seed, golds=request.golds)
     closed_form = not model.is_trainable and not isinstance(model, ShardedRecommender)
     if closed_form and method != 'suppress':
         report.guarantee = 'E'
@@ -173,12 +179,12 @@ def forget(
         edited.data,
         edited.forget,
         model,
-        data,
+        request.data,
         settings,
         seed,
         monitor,
         rows,
-        progress,
+        request.progress,
     )
     begin, peak = time.perf_counter(), watch_memory(task.device)
     try:
