@@ -44,9 +44,12 @@ How to read it:
 
 - *Removed users and items* are nobody to serve any more, and their rows are drawn anew. What is
   left to measure is those draws and what the others learned from them, so the edit alone lies
-  in the band, and every method passes that harms nobody. With one per cent of the users all
-  depends on a few dozen random rows: where five golds happen to agree closely, some draws
-  fall outside, those of the edit alone as well.
+  in or near the band, and so does every method that harms nobody. The area then counts the
+  held-out pairs that score below a random row, which says more of the rest of the model than of
+  the forgotten: with FREEDOM and 5 % of the items it is 0.010 for all of them and 0.008 for golds
+  that agree within 0.001. With one per cent of the users all depends on a few dozen random
+  rows: where five golds happen to agree closely, some draws fall outside, those of the edit
+  alone as well.
 - *Removed interactions* are the hard case: both ends stay, and the pair can be served again.
   Methods that only go on training under-forget; those that push down without a level to stop at
   lose utility, or reach gold's recall of the forgotten pairs with another distribution of
