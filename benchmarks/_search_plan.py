@@ -68,6 +68,7 @@ class SearchSet:
         query_length: Words of a query that models with words keep; their default if omitted.
         texts: Whether the items have texts of their own for BM25; otherwise it reads the
             training queries that found them alone.
+        seeds: Runs of the chosen setting, from seed 0.
     """
 
     about: str
@@ -82,6 +83,7 @@ class SearchSet:
     slow: dict[str, int] = dataclasses.field(default_factory=dict)
     query_length: int | None = None
     texts: bool = True
+    seeds: int = 3
 
 
 SETS: dict[str, SearchSet] = {
@@ -95,6 +97,7 @@ SETS: dict[str, SearchSet] = {
         patience=4,
         slow={'patience': 6, 'valid_users': 400},
         texts=False,
+        seeds=5,
     ),
     'lastfm-2k-mm': SearchSet(
         "A proxy, no search log: a user's tag on an artist is read as a query that ended there; "

@@ -82,7 +82,8 @@ def planned(name: str, model: str, args: argparse.Namespace, cells: Cells) -> li
     """The final cells of a model, once its settings, or UDITSR's for an ablation, are chosen."""
     chosen_by = 'UDITSR' if model in ABLATIONS else model
     point = choose(cells, grid_jobs(name, chosen_by, args.epochs))
-    return [] if point is None else final_jobs(name, model, point, args.seeds, args.epochs)
+    seeds = args.seeds or list(range(SETS[name].seeds))
+    return [] if point is None else final_jobs(name, model, point, seeds, args.epochs)
 
 
 def _finals(

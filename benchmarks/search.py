@@ -1,4 +1,4 @@
-"""Quality of search and recommendation: settings chosen on validation, three seeds, one page.
+"""Quality of search and recommendation: settings chosen on validation, three seeds or more, one page.
 
 Every cell (a grid point, or a seed of the chosen setting) is stored as it ends, so a run that
 was stopped goes on where it was, and the page is made from the stored cells alone:
@@ -77,7 +77,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add('--data', nargs='*', default=list(SETS), choices=list(SETS), metavar='SET')
     add('--models', nargs='+', default=list(MODELS), choices=MODELS, metavar='MODEL')
-    add('--seeds', nargs='+', type=int, default=[0, 1, 2])
+    add('--seeds', nargs='+', type=int, help="default: the set's")
     add('--root', type=Path, default=root, help='folder of the data sets (GRAPHREC_DATA)')
     add('--out', type=Path, default=Path('docs/benchmarks/search'), help='folder of the cells')
     add('--table', type=Path, default=Path('docs/search.md'), help='Markdown file to write')
