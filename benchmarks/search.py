@@ -1,4 +1,4 @@
-"""Quality of search and recommendation: settings chosen on validation, three seeds or more, one page.
+"""Quality of search and recommendation: settings chosen on validation, three seeds or five.
 
 Every cell (a grid point, or a seed of the chosen setting) is stored as it ends, so a run that
 was stopped goes on where it was, and the page is made from the stored cells alone:
