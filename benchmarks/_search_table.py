@@ -127,9 +127,8 @@ def _task_table(
         cols += [_group(records, group) for group in groups]
         cols.append(f'{statistics.mean(r["seconds"] for _, r in done[model]):.0f}')
         cols.append(_compared(model, per_user))
-        label = model if model not in ABLATIONS else f'UDITSR, {model}'
         count = '' if model in UNTRAINED else f' ({len(cell)} seed{"s" * (len(cell) > 1)})'
-        lines.append(f'| {label}{count} | {" | ".join(cols)} |')
+        lines.append(f'| {_label(model)}{count} | {" | ".join(cols)} |')
     sizes = {
         group: _size(cell[0][1]['groups'][group])
         for cell in rows.values()
@@ -165,9 +164,8 @@ def _both_tasks(done: dict[str, list[tuple[Job, dict[str, Any]]]], cells: Cells)
         '| --- | ---: | ---: |',
     ]
     for model, found in per_user.items():
-        label = model if model not in ABLATIONS else f'UDITSR, {model}'
         value = found.per_user['ndcg@20'].mean()
-        lines.append(f'| {label} | {value:.4f} | {_compared(model, per_user)} |')
+        lines.append(f'| {_label(model)} | {value:.4f} | {_compared(model, per_user)} |')
     return [*lines, '']
 
 
@@ -175,7 +173,15 @@ def _mean_of_tasks(parts: list[Evaluation]) -> Evaluation:
     tables = [part.per_user.set_index('user')['ndcg@20'] for part in parts]
     mean = pd.concat(tables, axis=1, join='inner').mean(axis=1).rename('ndcg@20')
     table = mean.sort_index().rename_axis('user').reset_index()
-    return Evaluation({}, per_user=table, dropped={}, notes={}, protocol='mean over seeds')
+    return _mean_over_seeds(table)
+
+
+def _mean_over_seeds(per_user: pd.DataFrame) -> Evaluation:
+    return Evaluation({}, per_user=per_user, dropped={}, notes={}, protocol='mean over seeds')
+
+
+def _label(model: str) -> str:
+    return f'UDITSR, {model}' if model in ABLATIONS else model
 
 
 def _size(group: dict[str, float]) -> float:
@@ -196,7 +202,7 @@ def _per_user(task: str, cells: Cells, cell: list[tuple[Job, dict[str, Any]]]) -
     values = np.mean([cells.array(job, f'{task}_ndcg20') for job, _ in cell], axis=0)
     users = cells.array(cell[0][0], f'{task}_users')
     table = pd.DataFrame({'user': users, 'ndcg@20': values})
-    return Evaluation({}, per_user=table, dropped={}, notes={}, protocol='mean over seeds')
+    return _mean_over_seeds(table)
 
 
 def _compared(model: str, per_user: dict[str, Evaluation]) -> str:

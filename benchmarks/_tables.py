@@ -19,8 +19,6 @@ from graphrec.significance import paired_test
 
 METRICS = ('recall@10', 'recall@20', 'ndcg@10', 'ndcg@20')
 MISSING = '\N{EN DASH}'
-#: After the name of a model of which no cell is stored.
-NOTHING = ' test, all seeds, and its grid'
 Missing = Callable[[Cells, str, str, argparse.Namespace], list[str]]
 
 
@@ -80,7 +78,7 @@ def _set_part(name: str, args: argparse.Namespace, cells: Cells, missing: Missin
     lines += ['', 'Grids, validation recall@20:', '', *_grids(name, validation, args, cells)]
     lacking = missing(cells, name, validation, args)
     if lacking:
-        lines += ['', 'Missing: ' + '; '.join(_grouped(lacking)) + '.']
+        lines += ['', 'Missing: ' + '; '.join(lacking) + '.']
     points = {
         model: chosen
         for model in args.models
@@ -94,13 +92,6 @@ def _set_part(name: str, args: argparse.Namespace, cells: Cells, missing: Missin
             ),
         ]
     return '\n'.join(lines) + '\n'
-
-
-def _grouped(lacking: list[str]) -> list[str]:
-    """What is missing, the models of which nothing is stored named together."""
-    names = [one.removesuffix(NOTHING) for one in lacking if one.endswith(NOTHING)]
-    rest = [one for one in lacking if not one.endswith(NOTHING)]
-    return rest + ([f'all of {", ".join(names)}'] if names else [])
 
 
 def _sizes(about: dict[str, Any]) -> str:

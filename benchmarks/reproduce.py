@@ -37,7 +37,7 @@ from _multimodal_plan import MULTIMODAL_SUITE
 from _plan import INTERACTIONS, SPEED_SETS
 from _runner import CellRunner, run_within
 from _studies import study_jobs
-from _tables import NOTHING, write_tables
+from _tables import write_tables
 from _variants import varied
 from torch_geometric.data import HeteroData
 
@@ -168,14 +168,15 @@ def describe(data: HeteroData) -> dict[str, int]:
 
 def missing_cells(cells: Cells, name: str, validation: str, args: argparse.Namespace) -> list[str]:
     """What a set still lacks, in words."""
-    missing = []
+    missing: list[str] = []
+    untouched: list[str] = []
     for model in args.models:
         if model in args.suite.budget(name).skipped:
             continue
         jobs = grid_jobs(args.suite, name, model, validation, args.epochs)
         if len(jobs) > 1:
             if not any(cells.read(job) for job in jobs):
-                missing.append(model + NOTHING)
+                untouched.append(model)
                 continue
             missing += _lacking(cells, jobs, lambda job: f'{job.model} grid [{job.setting}]')
         point = choose(cells, jobs)
@@ -184,7 +185,7 @@ def missing_cells(cells: Cells, name: str, validation: str, args: argparse.Names
             continue
         jobs = final_jobs(args.suite, name, model, validation, point, args.seeds, args.epochs)
         missing += _lacking(cells, jobs, lambda job: f'{job.model} test, seed {job.seed}')
-    return missing
+    return missing + ([f'all of {", ".join(untouched)}'] if untouched else [])
 
 
 def missing_studies(

@@ -11,7 +11,8 @@ _CUDA_KERNEL = getattr(torch.ops.aten, '_scaled_dot_product_flash_attention', No
 _CPU_DTYPES = (torch.float32, torch.float64)
 # Below so many logits the blocks of the sweep are as fast.
 _MIN_LOGITS = 2**18
-# The first NVIDIA generation that multiplies in bfloat16, and the widest rows of the kernel.
+# The first NVIDIA generation that multiplies in bfloat16; the kernel's widest rows, less eight
+# columns for an offset.
 _MIN_CAPABILITY = (8, 0)
 _MAX_CUDA_DIM = 248
 _OFFSET_DIGITS = 3
