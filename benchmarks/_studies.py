@@ -31,7 +31,7 @@ def study_jobs(
             study.name,
             seed,
             point | change,
-            epochs,
+            epochs or study.epochs.get(model),
             validation,
             {'variant': label, 'column': column} | protocol,
         )

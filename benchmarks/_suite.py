@@ -59,6 +59,7 @@ class Study:
         variants: Model to the variants that run, by label: each changes settings.
         protocol: What the cells depend on beside their settings, for each label of a column.
         seeds: So many, from the first.
+        epochs: At most, of the models named; the budget's for others.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Study:
     variants: Mapping[str, Mapping[str, dict[str, Any]]]
     protocol: Mapping[str, dict[str, Any]]
     seeds: int = 3
+    epochs: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
