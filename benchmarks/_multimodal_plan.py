@@ -191,7 +191,7 @@ STUDIES = (
         'cold',
         """Items without interactions. A fifth of the items (seed 123) loses all its edges, half
 of it to validation, half to test; the edges of all other items train. Settings are those
-chosen on the full data, SemanticItemGraph is trained for 60 epochs at most. Users are ranked
+chosen on the full data, SemanticItemGraph is trained for 40 epochs at most. Users are ranked
 over the cold items alone, then over all items.""",
         ('lastfm-2k-mm', 'tiktok'),
         {name: {'as chosen': {}} for name in MULTIMODAL if name != 'MMHCL'}
@@ -202,7 +202,7 @@ over the cold items alone, then over all items.""",
             }
         },
         {'cold': {'cold_items': 0.2, 'cold_seed': 123}},
-        epochs={'SemanticItemGraph': 60},
+        epochs={'SemanticItemGraph': 40},
     ),
     Study(
         'modalities',
@@ -224,7 +224,7 @@ hypergraph of items it is given.""",
     Study(
         'ablation',
         """What the parts of three models are worth, everything else as chosen; SemanticItemGraph
-is trained for 60 epochs at most here.""",
+is trained for 40 epochs at most here.""",
         ('lastfm-2k-mm', 'tiktok'),
         {
             'SemanticItemGraph': {
@@ -251,12 +251,12 @@ is trained for 60 epochs at most here.""",
         },
         {'as is': {}},
         seeds=1,
-        epochs={'SemanticItemGraph': 60},
+        epochs={'SemanticItemGraph': 40},
     ),
     Study(
         'noise',
         """A share of the items gets random features, drawn from a normal distribution with the
-mean and deviation of each column; settings as chosen, SemanticItemGraph for 60 epochs.""",
+mean and deviation of each column; settings as chosen, SemanticItemGraph for 40 epochs.""",
         ('lastfm-2k-mm',),
         {
             'FREEDOM': {'as chosen': {}},
@@ -266,7 +266,7 @@ mean and deviation of each column; settings as chosen, SemanticItemGraph for 60 
         },
         {f'{round(100 * share)} %': {'noise': share} for share in (0.0, 0.3, 0.6, 1.0)},
         seeds=1,
-        epochs={'SemanticItemGraph': 60},
+        epochs={'SemanticItemGraph': 40},
     ),
 )
 
