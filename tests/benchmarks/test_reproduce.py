@@ -177,6 +177,23 @@ def test_a_study_runs_where_everything_else_is_there(bench, sets, monkeypatch):
     assert '| MF | free | 1 |' in (sets / 'results.md').read_text()
 
 
+def test_a_study_may_train_shorter_than_the_budget(bench):
+    from _studies import study_jobs
+    from _suite import Study
+
+    suite, point = bench.SUITES['interactions'], {'lr': 1e-3}
+    shorter = Study('own', '', ('set',), {'MF': {'': {}}}, {'': {}}, epochs={'MF': 3})
+    usual = dataclasses.replace(shorter, epochs={'LightGCN': 3})
+
+    def epochs(study, given=None):
+        (job,) = study_jobs(suite, study, 'set', 'MF', 'own', point, [0], given)
+        return job.fit['epochs']
+
+    assert epochs(shorter) == 3
+    assert epochs(shorter, given=2) == 2
+    assert epochs(usual) == suite.budget('set').loops['MF'].epochs > 3
+
+
 def test_training_ends_after_the_minutes_of_a_cell(bench, sets):
     models = ['--models', 'MF', '--epochs', '5']
     bench.main([*arguments(sets, '--data', 'own'), *models, '--cell-minutes', '0'])
