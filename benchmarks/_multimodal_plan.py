@@ -208,8 +208,9 @@ over the cold items alone, then over all items.""",
         'modalities',
         """Why MMHCL is below its official log, which has text features too: test values at the
 first evaluation of the log, after five epochs (R@20 0.0905), by the modalities whose
-hypergraph of items it is given. The fewer of them, the lower: a missing one is enough to
-explain the gap at this point. No hypergraph of items at all stands higher than two.""",
+hypergraph of items it is given. The fewer of them, the lower, as it would be if the
+missing text were the cause; but no hypergraph of items at all stands higher than two, so that
+this is no proof.""",
         ('tiktok',),
         {
             'MMHCL': {
