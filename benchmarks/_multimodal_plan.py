@@ -230,9 +230,9 @@ MMHCL stands in the table above.""",
         ('tiktok',),
         {
             'MMHCL': {
+                'none': {'item_weight': 0.0},
                 'visual alone': {'modalities': ('visual',)},
                 'acoustic alone': {'modalities': ('acoustic',)},
-                'none': {'item_weight': 0.0},
             }
         },
         {'as is': {}},
