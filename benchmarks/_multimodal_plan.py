@@ -231,8 +231,6 @@ MMHCL stands in the table above.""",
         {
             'MMHCL': {
                 'none': {'item_weight': 0.0},
-                'visual alone': {'modalities': ('visual',)},
-                'acoustic alone': {'modalities': ('acoustic',)},
             }
         },
         {'as is': {}},
