@@ -277,7 +277,7 @@ mean and deviation of each column; settings as chosen, SemanticItemGraph for 40 
             'FREEDOM': {'as chosen': {}},
             'LIRDRec': {'as chosen': {}},
             'MMHCL': {'as chosen': {}},
-            'SemanticItemGraph': {'as chosen': {}},
+            'SemanticItemGraph': {'as chosen': {}, 'no co-occurrence (gamma 0)': _NOT_GAMMA},
         },
         {f'{round(100 * share)} %': {'noise': share} for share in (0.0, 0.3, 0.6, 1.0)},
         seeds=1,
