@@ -38,8 +38,8 @@ How to read it:
   chosen for, UDITSR is above each of its ablations on both planted sets, and above the one
   without searches in the only task that this has. By task, every part helps search. In
   recommendation the searches and the supervision of the generator help on both sets, the contrast
-  on the larger catalogue; translation makes no difference there that a test can tell, and with short
-  histories it does harm. In the planted world an item serves one intent, so that translation moves
+  on the larger catalogue; translation makes no difference there that a test can tell, and with
+  short histories it does harm. In the planted world an item serves one intent, so that translation moves
   an item by a constant that its embedding can learn as well, and takes out of a user what he
   usually looks for.
 - *UDITSR beside the others.* Its recommendations are below those of LightGCN and HyperSaR
