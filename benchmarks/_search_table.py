@@ -39,9 +39,9 @@ How to read it:
   without searches in the only task that this has. By task, every part helps search. In
   recommendation the searches and the supervision of the generator help on both sets, the contrast
   on the larger catalogue; translation makes no difference there that a test can tell, and with
-  short histories it does harm. In the planted world an item serves one intent, so that translation moves
-  an item by a constant that its embedding can learn as well, and takes out of a user what he
-  usually looks for.
+  short histories it does harm. In the planted world an item serves one intent, so that
+  translation moves an item by a constant that its embedding can learn as well, and takes out of a
+  user what he usually looks for.
 - *UDITSR beside the others.* Its recommendations are below those of LightGCN and HyperSaR
   throughout: its score is a network over concatenated embeddings, theirs a product. In search it is
   mostly below QueryBilinear and HyperSaR.
