@@ -25,6 +25,13 @@ class ExpectedLevel:
     spreads are those of the logarithm of the absolute residuals, and change by no more than a
     factor of 3. With few forgotten pairs shrinkage leaves :math:`m_F` their mean.
 
+    Held-out pairs count by the root of their odds. The regression sees the features already, so
+    the odds only say where it should fit best, and where held-out pairs like the forgotten
+    ones are scarce, full odds leave it a handful of them: on TikTok, whose most active users
+    have next to no held-out pair, :math:`\tau` of 5 % of the pairs correlates with a retrained
+    model's scores at 0.61 with full odds and at 0.68 with their root; on lastfm-2k-mm at 0.93
+    either way (draws of their own).
+
     Args:
         z: Scores of forgotten pairs :math:`(F)`.
         of_z: Features :math:`(F, c)`.
@@ -34,7 +41,7 @@ class ExpectedLevel:
 
     def __init__(self, z: Tensor, of_z: Tensor, of_reference: Tensor, weight: Tensor) -> None:
         x = design(torch.cat([of_z, of_reference]))
-        self._x, self._x_held, self._weight = x[: z.numel()], x[z.numel() :], weight
+        self._x, self._x_held, self._weight = x[: z.numel()], x[z.numel() :], weight.sqrt()
         own = _Line(self._x, z.double(), torch.ones_like(z, dtype=torch.float64))
         self._residual, self._spread = z.double() - own.mean(self._x), own.spread(self._x)
 

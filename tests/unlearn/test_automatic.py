@@ -5,7 +5,14 @@ import pytest
 import graphrec
 from graphrec import unlearn
 from graphrec.models import FREEDOM, LightGCN
-from graphrec.unlearn.automatic import TABLE, AutoOptions, attempts, auto_options, request_kind
+from graphrec.unlearn.automatic import (
+    HOLD,
+    TABLE,
+    AutoOptions,
+    attempts,
+    auto_options,
+    request_kind,
+)
 from graphrec.unlearn.methods import method_options
 from graphrec.unlearn.report import ForgetReport
 
@@ -40,9 +47,10 @@ def test_models_that_train_features_have_a_row_of_their_own(data):
 
 
 def test_the_table_names_methods_and_options_that_exist():
-    for plan in TABLE.values():
+    for plan in (*TABLE.values(), tuple(HOLD.values())):
         for method, options in plan:
             method_options(method, options)
+    assert set(HOLD) <= set(TABLE)
 
 
 def runner(*found):
@@ -68,6 +76,20 @@ def test_it_stops_at_the_first_that_passes():
     assert result.report.seconds['repair'] == 1
 
 
+def test_after_a_loss_of_utility_the_retry_holds_harder():
+    for first, second in (('utility_loss', HOLD), ('under_forgotten', TABLE)):
+        run, _ = runner((first, 0.5), ('under_forgotten', 0.6))
+        given = []
+
+        def noted(method, options, run=run, given=given):
+            given.append((method, options))
+            return run(method, options)
+
+        attempts(noted, 'interactions', AutoOptions())
+        wanted = second['interactions']
+        assert given[1] == (wanted if second is HOLD else wanted[1])
+
+
 def test_the_best_attempt_is_kept_and_all_are_counted():
     run, asked = runner(('under_forgotten', 0.7), ('under_forgotten', 0.6))
     result = attempts(run, 'interactions', AutoOptions())
@@ -83,6 +105,19 @@ def test_the_best_attempt_is_kept_and_all_are_counted():
 def test_a_loss_of_utility_is_worse_than_too_little():
     run, _ = runner(('under_forgotten', 0.8), ('utility_loss', 0.5))
     assert attempts(run, 'interactions', AutoOptions()).report.status == 'under_forgotten'
+
+
+def test_of_two_losses_of_utility_the_smaller_is_kept():
+    run, _ = runner(('utility_loss', 0.5), ('utility_loss', 0.6))
+    recall = iter([0.2, 0.3])
+
+    def noted(method, options):
+        result = run(method, options)
+        result.report.metrics['valid_recall@20'] = {'before': 0.4, 'after': next(recall)}
+        return result
+
+    report = attempts(noted, 'interactions', AutoOptions()).report
+    assert report.metrics['valid_recall@20']['after'] == 0.3
 
 
 def test_retraining_comes_last_and_only_if_allowed():

@@ -25,7 +25,8 @@ class HeldoutMatchOptions(RepairOptions):
     Attributes:
         forget_weight: :math:`\alpha`, of the matching term.
         retain_weight: :math:`\beta`, of the model's own loss.
-        distillation: :math:`\gamma`, of staying at the original's scores elsewhere.
+        distillation: :math:`\gamma`, of staying at the original's scores elsewhere, in
+            units of their spread.
         users: Users a step whose scores are held in place.
         forget_batch: Forgotten pairs a step.
         target: What :math:`\tau` is: ``'conditional'``, the quantile among held-out pairs of
@@ -34,7 +35,7 @@ class HeldoutMatchOptions(RepairOptions):
 
     forget_weight: float = 0.5
     retain_weight: float = 0.5
-    distillation: float = 1.0
+    distillation: float = 4.0
     users: int = 128
     forget_batch: int = 1024
     target: Literal['conditional', 'marginal'] = 'conditional'
@@ -63,9 +64,10 @@ def heldout_match(task: Task, options: HeldoutMatchOptions) -> Outcome:
 
     .. math::
         \mathcal{L} = \alpha \, \mathbb{E}_{(u, i) \in D_f} (z_{ui} - \tau_{ui})^2 + \beta L_r
-        + \gamma \, \mathbb{E}_{u, j} (s_{uj} - s^0_{uj})^2
+        + \gamma \, \mathbb{E}_{u, j} \big( (s_{uj} - s^0_{uj}) / \sigma^0_u \big)^2
 
-    where the last mean is over drawn users and all items, forgotten pairs left out. Both
+    where the last mean is over drawn users and all items, forgotten pairs left out, and
+    :math:`\sigma^0_u` is the spread of a user's scores under the original. Both
     sides of :math:`\tau` are held, so that its optimum is the level of held-out pairs. The
     teacher :math:`s^0` was itself trained with the forgotten pairs: what they did to
     *other* pairs is preserved, not removed. No guarantee.

@@ -53,9 +53,28 @@ def test_distillation_leaves_forgotten_pairs_and_removed_nodes_out(learned, make
     one[task.served[0], task.served[1]] = True
     one[3], one[:, 5] = True, True
     moved = user + torch.randn(user.shape, generator=torch.Generator().manual_seed(0))
-    gap = ((moved - user) @ item.t()).square()
+    kept = torch.arange(120) != 5
+    spread = (user @ item.t())[:, kept].std(1, correction=0, keepdim=True)
+    gap = ((moved - user) @ item.t() / spread).square()
     wanted = gap[~one].mean()
     assert float(held({'user': moved, 'item': item})) == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_distillation_knows_no_scale(task):
+    teacher = Teacher.of(task)
+    user = teacher.user + torch.randn(teacher.user.shape, generator=torch.manual_seed(0))
+    small = Distillation(task, teacher, users=10**6)
+    large = Distillation(task, Teacher(4 * teacher.user, 2 * teacher.item), users=10**6)
+    wanted = float(small({'user': user, 'item': teacher.item}))
+    found = float(large({'user': 4 * user, 'item': 2 * teacher.item}))
+    assert found == pytest.approx(wanted, rel=1e-4)
+
+
+def test_a_user_whose_scores_are_all_alike_has_no_spread(task):
+    teacher = Teacher(torch.zeros(3, 4), torch.randn(5, 4, generator=torch.manual_seed(0)))
+    assert teacher.spread(torch.ones(5, dtype=torch.bool)).tolist() == [1.0, 1.0, 1.0]
+    alike = Teacher(torch.ones(2, 4), torch.full((5, 4), 0.3))
+    assert alike.spread(torch.ones(5, dtype=torch.bool)).tolist() == [1.0, 1.0]
 
 
 def test_it_reaches_the_level_of_held_out_pairs_and_keeps_the_rest(learned, gold_result):
