@@ -8,7 +8,6 @@ from graphrec.unlearn.propensity import design
 
 _RIDGE = 10.0  # Pairs' worth of shrinkage towards the overall mean.
 _SMALLEST = 1e-3
-_POWER = 0.75  # Of the odds of held-out pairs.
 _SCALE = (1 / 3, 3.0)
 
 
@@ -26,14 +25,6 @@ class ExpectedLevel:
     spreads are those of the logarithm of the absolute residuals, and change by no more than a
     factor of 3. With few forgotten pairs shrinkage leaves :math:`m_F` their mean.
 
-    Held-out pairs count by their odds to the power 3/4. The regression sees the features already,
-    so the odds say where it should fit best; in full they can leave it to a handful of pairs.
-    On TikTok, whose most active users have 1 % of the held-out pairs and not typical ones,
-    :math:`\tau` of 5 % of the pairs is 0.19 (Kolmogorov-Smirnov) from a retrained model's scores
-    with full odds, 0.10 with this power and with their root. Requests that are not random need
-    the odds: of what a planted block of foreign pairs taught, full odds take back 0.85, this
-    power 0.81, their root 0.77 (draws of their own).
-
     Args:
         z: Scores of forgotten pairs :math:`(F)`.
         of_z: Features :math:`(F, c)`.
@@ -43,7 +34,7 @@ class ExpectedLevel:
 
     def __init__(self, z: Tensor, of_z: Tensor, of_reference: Tensor, weight: Tensor) -> None:
         x = design(torch.cat([of_z, of_reference]))
-        self._x, self._x_held, self._weight = x[: z.numel()], x[z.numel() :], weight.pow(_POWER)
+        self._x, self._x_held, self._weight = x[: z.numel()], x[z.numel() :], weight
         own = _Line(self._x, z.double(), torch.ones_like(z, dtype=torch.float64))
         self._residual, self._spread = z.double() - own.mean(self._x), own.spread(self._x)
 
