@@ -5,6 +5,7 @@ import dataclasses
 import platform
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from graphrec.evaluation import evaluate
 from graphrec.graphs.schema import HOLDOUT_VALID
 from graphrec.graphs.splits import carve_validation
 from graphrec.models import LightGCN, Recommender
-from graphrec.training import fit
+from graphrec.training import Callback, fit
 
 CARVED = 'carved: 0.1 of the training edges, seed 0'
 OWN = "the set's own"
@@ -131,10 +132,14 @@ def model_class(name: str) -> type[Recommender]:
 
 
 def build(
-    job: Job, data: HeteroData, progress: bool, minutes: float | None = None
+    job: Job,
+    data: HeteroData,
+    progress: bool,
+    minutes: float | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> tuple[Recommender, dict[str, Any]]:
     """The trained model of a cell, with its seconds and epochs. Training ends with the epoch
-    in which :obj:`minutes` are over."""
+    in which :obj:`minutes` are over, or a callback says so."""
     start = time.perf_counter()
 
     def over(_: Recommender, row: dict[str, Any]) -> bool:
@@ -148,7 +153,7 @@ def build(
     if job.fit:
         loop = dict(job.fit)
         schedule = loop.pop('decay', None)
-        options = {'progress': progress, 'callbacks': [over]}
+        options = {'progress': progress, 'callbacks': [over, *callbacks]}
         log = fit(model, data, seed=job.seed, schedule=schedule, **options, **loop)
         record = {
             'epochs': len(log),

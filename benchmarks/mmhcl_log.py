@@ -9,25 +9,31 @@ rules would have reported. Test values are read for the table alone. Example:
 """
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from _jobs import final_jobs, machine, with_validation
+from _jobs import build, final_jobs, machine, with_validation
 from _multimodal_plan import MULTIMODAL_SUITE
 from _timing import DATA_ROOT, parser, report, write, write_section
 
 from graphrec.datasets import load
 from graphrec.evaluation import evaluate
-from graphrec.models import MMHCL, Recommender
-from graphrec.training import fit
+from graphrec.models import Recommender
 
 METRICS = ('recall@20', 'ndcg@20')
 #: The validation metrics of which one has to rise.
 RULES = {'recall@20 (reproduce.py)': METRICS[:1], 'recall@20 or ndcg@20 (official)': METRICS}
-LOG = {'rule': '*official log, three modalities*', 'seed': '2024', 'test R@20': 0.1139}
-LOG |= {'test N@20': 0.0492, 'stopped': 54}
+LOG = {
+    'rule': '*official log, three modalities*',
+    'seed': '2024',
+    'test R@20': 0.1139,
+    'test N@20': 0.0492,
+    'epoch': '–',
+    'stopped': '54',
+}
 
 Row = dict[str, float]
 
@@ -51,24 +57,22 @@ def curve(seed: int, epochs: int | None) -> list[Row]:
     data, validation = with_validation(load(DATA_ROOT / 'tiktok'))
     (point,) = MULTIMODAL_SUITE.points('tiktok', 'MMHCL')
     (job,) = final_jobs(MULTIMODAL_SUITE, 'tiktok', 'MMHCL', validation, point, [seed], epochs)
-    loop = dict(job.fit)
-    every, patience, decay = loop.pop('eval_every'), loop.pop('patience'), loop.pop('decay')
+    patience = job.fit['patience']
     rows: list[Row] = []
 
     def look(model: Recommender, row: dict[str, Any]) -> bool:
-        if row['epoch'] % every and row['epoch'] != loop['epochs']:
-            return False
+        if METRICS[0] not in row:
+            return False  # Not evaluated after this epoch.
+        test = evaluate(model, data, split='test', k=(20,), mask=('train',))
         found: Row = {'epoch': row['epoch']}
-        for split in ('valid', 'test'):
-            values = evaluate(model, data, split=split, k=(20,), mask=('train',))
-            found |= {f'{split} {name}': float(values[name]) for name in METRICS}
+        found |= {f'valid {name}': row[name] for name in METRICS}
+        found |= {f'test {name}': float(test[name]) for name in METRICS}
         rows.append(found)
         print(json.dumps({'seed': seed} | found), flush=True)
         return all(stops(rows, metrics, patience)[1] is not None for metrics in RULES.values())
 
-    model = MMHCL.from_graph(data, seed=seed, **job.config)
-    options = {'eval_every': every, 'patience': None, 'progress': False}
-    fit(model, data, seed=seed, schedule=decay, callbacks=[look], **options, **loop)
+    endless = dataclasses.replace(job, fit=job.fit | {'patience': None})
+    build(endless, data, progress=False, callbacks=[look])
     return rows
 
 
@@ -88,9 +92,9 @@ def section(curves: dict[str, list[Row]], patience: int) -> str:
                     'stopped': str(int(end['epoch'])) if end else 'not yet',
                 }
             )
-    lines.append(LOG | {'epoch': '–', 'stopped': str(LOG['stopped'])})
+    lines.append(LOG)
     steps = [
-        {'seed': seed} | {name: row[name] for name in row} | {'epoch': int(row['epoch'])}
+        {'seed': seed} | row | {'epoch': int(row['epoch'])}
         for seed, rows in curves.items()
         for row in rows
     ]

@@ -133,11 +133,10 @@ def attempts(run: Callable[[str, dict[str, Any]], Any], kind: str, options: Auto
     """
     plan = [*TABLE[kind], *([('gold', {})] if options.retrain else [])]
     results: list[Any] = []
-    for number, (method, settings) in enumerate(plan):
-        harmed = number == 1 and results[0].report.status == 'utility_loss'
-        if harmed and method != 'gold':
-            method, settings = HOLD.get(kind, (method, settings))
-        results.append(run(method, settings))
+    for number, attempt in enumerate(plan):
+        if number == 1 and results[0].report.status == 'utility_loss':
+            attempt = HOLD.get(kind, attempt)
+        results.append(run(*attempt))
         if results[-1].report.status in ('passed', 'not_measurable', 'noop'):
             break
     best = min(results, key=lambda result: _order(result.report))
