@@ -12,6 +12,7 @@ from graphrec.graphs.schema import (
     SEARCHES,
     USER,
     EdgeType,
+    num_users,
 )
 from graphrec.unlearn.compacting import compacted
 from graphrec.unlearn.copying import copied, selected
@@ -64,6 +65,7 @@ def apply_removals(
             for t in gone
             if (t[0], t[2]) == (USER, ITEM) and t[1].startswith(HOLDOUT) and gone[t].any()
         },
+        emptied=_emptied(out, _taken(data, INTERACTS, gone)[0]),
     )
     if not compact:
         return EditResult(out, forget, summary)
@@ -102,6 +104,16 @@ def _numbers(new: dict[str, Tensor], node_type: str) -> Tensor:
     if node_type not in new:
         return torch.zeros(0, dtype=torch.long)
     return new[node_type].nonzero().squeeze(1)
+
+
+def _emptied(out: HeteroData, lost: Tensor) -> Tensor:
+    """Which of the users that lost training pairs stay without any edge to learn from."""
+    empty = torch.zeros(num_users(out), dtype=torch.bool)
+    empty[lost] = True
+    for edge_type in (INTERACTS, SEARCHES):
+        if edge_type in out.edge_types:
+            empty[out[edge_type].edge_index[0].as_subclass(Tensor).cpu()] = False
+    return (empty & ~marked(out, USER).cpu()).nonzero().squeeze(1)
 
 
 def _events(data: HeteroData, gone: dict[EdgeType, Tensor]) -> Tensor:

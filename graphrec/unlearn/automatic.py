@@ -57,8 +57,8 @@ _MATCH_FEATURES = _MATCH | {'distillation': 6.0, 'steps': 300}
 #: 0.490, 0.402 and 0.019, 300 with 3 or 4 0.488, 0.401 and 0.021 to 0.023, all with the rest held
 #: as hard as 6 does, in units of the mean squared spread of its scores.
 #:
-#: ``'nodes'``: users or items are gone; what remembered them is their row, which is drawn
-#: anew. A short repair on retained pairs settles their neighbours.
+#: ``'nodes'``: users or items are gone, or users have nothing left; what remembered them is
+#: their row, which is drawn anew. A short repair on retained pairs settles their neighbours.
 #:
 #: ``'features'``: no interaction is forgotten. Features are edited, what was built from them
 #: is rebuilt, and a repair on retained pairs makes up for the loss.
@@ -99,9 +99,10 @@ _PREFERENCE = (
 
 def request_kind(edited: EditResult, model: Recommender) -> str:
     """The row of :data:`TABLE` for a request to a model."""
-    if served_pairs(edited.data, edited.forget).size(1):
+    forget = edited.forget
+    if served_pairs(edited.data, forget).size(1):
         return 'interactions, trained features' if model.feature_rows() else 'interactions'
-    if edited.forget.users.numel() or edited.forget.items.numel():
+    if any(each.numel() for each in (forget.users, forget.items, forget.emptied)):
         return 'nodes'
     return 'features'
 

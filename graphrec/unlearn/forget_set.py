@@ -21,6 +21,8 @@ class ForgetSet:
             removed items too.
         events: Training search events :math:`(3, Q)` that are gone: user, query, item.
         heldout: Held-out pairs :math:`(2, n)` that are gone, by split.
+        emptied: Users that stay and lost their last training pairs, with no search left
+            either. Training would never draw them, so their row would stay as it began.
     """
 
     pairs: Tensor
@@ -30,6 +32,7 @@ class ForgetSet:
     modality_cells: dict[str, Tensor]
     events: Tensor
     heldout: dict[str, Tensor]
+    emptied: Tensor
 
     def __bool__(self) -> bool:
         sizes = [self.pairs.size(1), self.events.size(1)]

@@ -61,11 +61,11 @@ def forget(
     r"""Makes a trained model forget what :obj:`edit` removes from its graph.
 
     1. The edit is applied. 2. The parameters move to a model built for the edited graph, so
-    that no derived structure of the old one is left. 3. Rows of removed nodes, and feature
-    rows of removed modalities that a model trains, become a fresh draw of the model's own
-    initialiser. 4. The method repairs the rest, with a new optimiser. 5. Cheap checks give
-    the status; :func:`graphrec.unlearn.audit` has the last word. Models in closed form are
-    built anew, which is exact.
+    that no derived structure of the old one is left. 3. Rows of removed nodes, of users that
+    lost all that they had, and feature rows of removed modalities that a model trains, become
+    a fresh draw of the model's own initialiser. 4. The method repairs the rest, with a new
+    optimiser. 5. Cheap checks give the status; :func:`graphrec.unlearn.audit` has the last
+    word. Models in closed form are built anew, which is exact.
 
     The model and the graph that come in are never changed. Same seed, same bits.
 
@@ -273,7 +273,7 @@ def _judge(
     else:
         report.status = 'passed'
         report.notes.append(
-            'nothing that was forgotten is served any more: the status rests on the rows '
+            'no trained row scores what was forgotten any more: the status rests on the rows '
             'that were drawn anew and on validation recall'
         )
 

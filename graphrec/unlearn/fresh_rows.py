@@ -68,8 +68,10 @@ def fresh_rows(
 ) -> Rows:
     r"""What the rows of removed nodes become: by parameter or buffer the row numbers
     :math:`(n)` and their values :math:`(n, \ldots)`, drawn by the model's own initialiser
-    from :obj:`seed`; nothing for a model in closed form. Rows of trained features take what
-    the edited graph gives instead, those of items that lost a modality too.
+    from :obj:`seed`; nothing for a model in closed form. So do those of users that stay with
+    nothing to learn from (``forget.emptied``): all that the row knew is forgotten, and a
+    training on the edited graph would leave it as it began. Rows of trained features take
+    what the edited graph gives instead, those of items that lost a modality too.
 
     Args:
         model: On the edited graph, see :func:`copy_on`; unchanged afterwards.
@@ -84,7 +86,7 @@ def fresh_rows(
     tables = dict(model.named_parameters()) | dict(model.named_buffers())
     blank = torch.cat([forget.items, *forget.modality_cells.values()]).unique()
     offsets = {USER: model.num_users, ITEM: model.num_items}
-    removed = {USER: forget.users, ITEM: forget.items}
+    removed = {USER: torch.cat([forget.users, forget.emptied]), ITEM: forget.items}
     rows: dict[str, Tensor] = {}
     for name, types in model.node_rows().items():
         start, parts = 0, []

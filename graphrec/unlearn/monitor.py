@@ -33,7 +33,7 @@ class Monitor:
     r"""The stop rule without a retrained model, from the data after the edit.
 
     To a model that never saw it, a forgotten pair is like a held-out positive. So the
-    standardised scores of forgotten pairs (neither end of which was removed) are compared
+    standardised scores of forgotten pairs that trained rows still score are compared
     with those of validation positives, weighted to be alike by what the retained graph says
     (:mod:`graphrec.unlearn.propensity`): done is an area within :math:`0.5 \pm \max(h, t)`,
     :math:`h` half the bootstrap interval and :math:`t` the tolerance. Removed users and items
@@ -176,12 +176,13 @@ class Monitor:
 
 
 def served_pairs(data: HeteroData, forget: ForgetSet, pairs: Tensor | None = None) -> Tensor:
-    """Forgotten pairs neither end of which was removed :math:`(2, F)`: those that could be
-    recommended again. Other pairs of the forget set may be given."""
+    """Forgotten pairs :math:`(2, F)` that trained rows still score: neither end was removed,
+    and the user has something left to learn from. Other pairs of the forget set may be given."""
     pairs = (forget.pairs if pairs is None else pairs).to(train_edges(data).device)
     gone_user = torch.zeros(num_users(data), dtype=torch.bool, device=pairs.device)
     gone_item = torch.zeros(num_items(data), dtype=torch.bool, device=pairs.device)
-    gone_user[forget.users.to(pairs.device)] = True
+    for users in (forget.users, forget.emptied):
+        gone_user[users.to(pairs.device)] = True
     gone_item[forget.items.to(pairs.device)] = True
     return pairs[:, ~(gone_user[pairs[0]] | gone_item[pairs[1]])]
 

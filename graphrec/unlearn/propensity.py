@@ -3,8 +3,8 @@ r"""Which held-out pairs are like the forgotten ones, judged by what is retained
 Requests are seldom random: a category, a period, a block of spam. Held-out positives at large
 are then no measure of what a model that never saw the forgotten pairs would make of them. So
 held-out pairs are weighted by the odds of being a forgotten one, given what the *retained*
-graph says about a pair: the degrees of its ends, and how well a low-rank picture of the graph
-predicts it. No parameter that was trained with the forgotten pairs has a say.
+graph says about a pair: the degrees of its ends, and how well low-rank pictures of the graph and
+walks on it predict the pair. No parameter that was trained with the forgotten pairs has a say.
 """
 
 import torch
@@ -15,20 +15,32 @@ from graphrec.graphs.operators import Sparse
 from graphrec.graphs.schema import num_items, num_users, train_edges
 
 _RANKS = (4, 16)
+_HOPS = 2  # Of walks: 3 and 5 edges.
 _ROUNDS = 4
 _RIDGE = 1e-2
 _NEWTON = 20
 _CAP = 50.0
+_BLOCK = 64  # Users at once: their columns stay in cache.
 
 
 class PairFeatures:
     r"""What the training graph says about any pair: :math:`\log(1 + d_u)`,
-    :math:`\log(1 + d_i)` and :math:`\sqrt{d_u d_i} \, (\mathbf{Q}_r \mathbf{Q}_r^{\top}
-    \hat{\mathbf{R}})_{ui}` for a coarse and a finer rank :math:`r`, 4 and 16, with
-    :math:`\hat{\mathbf{R}} = \mathbf{D}_U^{-1/2} \mathbf{R} \mathbf{D}_I^{-1/2}` and
-    :math:`\mathbf{Q}_r` its leading left singular vectors by subspace iteration (Halko et
-    al., SIAM Review 2011). A rank above the structure of the graph fits its noise; both are
-    ours, chosen on planted data.
+    :math:`\log(1 + d_i)` and, each times :math:`\sqrt{d_u d_i}`, how well the pair fits the
+    rest of the graph,
+
+    .. math::
+        (\mathbf{Q}_r \mathbf{Q}_r^{\top} \hat{\mathbf{R}})_{ui}, \quad
+        \big(\hat{\mathbf{R}} (\hat{\mathbf{R}}^{\top} \hat{\mathbf{R}})^l\big)_{ui},
+        \qquad \hat{\mathbf{R}} = \mathbf{D}_U^{-1/2} \mathbf{R} \mathbf{D}_I^{-1/2} ,
+
+    for a coarse and a finer rank :math:`r`, 4 and 16, with :math:`\mathbf{Q}_r` the leading
+    left singular vectors by subspace iteration (Halko et al., SIAM Review 2011), and for the
+    walks of 3 and 5 edges (:math:`l` of 1 and 2) that lead from the user to the item. A rank
+    above the structure of the graph fits its noise; walks see what is near a user that no low
+    rank does. Ours: the ranks were chosen on planted data, walks were added for what they say
+    of the scores that retrained LightGCN give to 5 % of the interactions (draws of their own;
+    share of the variance explained 0.48 without and 0.60 with them on TikTok, 0.72 and 0.82
+    on lastfm-2k-mm).
 
     Args:
         data: The edited graph.
@@ -41,7 +53,7 @@ class PairFeatures:
         self.of_user = torch.bincount(edges[0], minlength=users).double()
         self.of_item = torch.bincount(edges[1], minlength=items).double()
         weight = (self.of_user[edges[0]] * self.of_item[edges[1]]).rsqrt().float()
-        matrix = Sparse.from_edges(edges, weight, shape=(users, items))
+        self._matrix = matrix = Sparse.from_edges(edges, weight, shape=(users, items))
         generator = torch.Generator().manual_seed(seed)
         rank = min(max(_RANKS), users, items)
         basis = torch.randn(users, rank, generator=generator).to(edges.device)
@@ -52,13 +64,33 @@ class PairFeatures:
         self._item = matrix.T @ self._user
 
     def __call__(self, pairs: Tensor) -> Tensor:
-        """The features :math:`(P, 4)` of pairs :math:`(2, P)`."""
+        """The features :math:`(P, 6)` of pairs :math:`(2, P)`."""
         user, item = pairs
         degree_user, degree_item = self.of_user[user], self.of_item[item]
-        scale = (degree_user * degree_item).sqrt()
         product = (self._user[user] * self._item[item]).double()
-        fits = [product[:, :rank].sum(1) * scale for rank in _RANKS]
-        return torch.stack([degree_user.log1p(), degree_item.log1p(), *fits], dim=1)
+        fits = [product[:, :rank].sum(1) for rank in _RANKS] + [*self._walks(pairs).double()]
+        scale = (degree_user * degree_item).sqrt()
+        own = [degree_user.log1p(), degree_item.log1p()]
+        return torch.stack(own + [fit * scale for fit in fits], dim=1)
+
+    def _walks(self, pairs: Tensor) -> Tensor:
+        r""":math:`(\hat{\mathbf{R}} (\hat{\mathbf{R}}^{\top} \hat{\mathbf{R}})^l)_{ui}`
+        for :math:`l` from 1, :math:`(l, P)`, a block of users at a time."""
+        users, row = torch.unique(pairs[0], return_inverse=True)
+        found = torch.zeros(_HOPS, pairs.size(1), device=pairs.device)
+        items = self._matrix.shape[1]
+        order = torch.argsort(row, stable=True)
+        ends = [0, *torch.bincount(row, minlength=users.numel()).cumsum(0).tolist()]
+        for low in range(0, users.numel(), _BLOCK):
+            high = min(low + _BLOCK, users.numel())
+            chosen = order[ends[low] : ends[high]]
+            rows = self._matrix.select_rows(users[low:high])
+            reached = torch.zeros(items, high - low, device=pairs.device)
+            reached[rows.col.long(), rows.row] = rows.weight
+            for hop in range(_HOPS):
+                reached = self._matrix.T @ (self._matrix @ reached)
+                found[hop, chosen] = reached[pairs[1][chosen], row[chosen] - low]
+        return found
 
 
 def odds_weights(forgotten: Tensor, heldout: Tensor) -> Tensor:

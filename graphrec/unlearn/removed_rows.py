@@ -8,8 +8,9 @@ from graphrec.unlearn.fresh_rows import copy_on, fresh_rows, fresh_seed
 
 
 def removed_rows(setting: Setting) -> Check:
-    """The rows of removed nodes are a fresh draw of the initialiser: those of the run's seed
-    where that is known, in any case neither the original's nor zeros by accident."""
+    """The rows of removed nodes, and of users with nothing left, are a fresh draw of the
+    initialiser: those of the run's seed where that is known, in any case neither the
+    original's nor zeros by accident."""
     model, forget = setting.unlearned, setting.forget
     if not model.is_trainable:
         return Check('removed rows', None, 'nothing is drawn: the model is in closed form')

@@ -93,8 +93,9 @@ class Task:
         seed: Of every random choice.
         monitor: The cheap checks.
         rows: What the rows of removed nodes are to be.
-        served: Forgotten pairs neither end of which was removed :math:`(2, F)`. Others have
-            no score any more: their row is a fresh draw, which no objective may move.
+        served: Forgotten pairs that trained rows still score :math:`(2, F)`, see
+            :func:`~graphrec.unlearn.monitor.served_pairs`. Others have a row that is a fresh
+            draw, which no objective may move.
         progress: Whether training shows a bar.
     """
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from graphrec import GraphError, UnknownIdError
+from graphrec.graphs.schema import SEARCHES
 from graphrec.unlearn import (
     RemoveAttribute,
     RemoveInteractions,
@@ -205,3 +206,19 @@ def test_a_pair_leaves_the_sessions_of_its_user(graph):
     del opened['session'].user
     again = RemoveInteractions([(f'u{user}', thing + 100)]).apply(opened)
     assert torch.equal(again.data['session', 'contains', 'item'].edge_index, left.edge_index)
+
+
+def test_users_left_with_nothing_to_learn_from_are_named(graph):
+    trained, searches = graph['user', 'interacts', 'item'].edge_index, SEARCHES
+    searching = set(graph[searches].edge_index[0].tolist())
+    for user in set(trained[0].tolist()):
+        items = trained[1, trained[0] == user]
+        pairs = [(f'u{user}', item + 100) for item in items.tolist()]
+        expected = [] if user in searching else [user]
+        assert RemoveInteractions(pairs).apply(graph).forget.emptied.tolist() == expected
+        assert RemoveInteractions(pairs[1:]).apply(graph).forget.emptied.tolist() == []
+        edit = RemoveInteractions(pairs) | RemoveQueries(range(4))
+        assert edit.apply(graph).forget.emptied.tolist() == [user]
+        assert (edit | RemoveUsers([f'u{user}'])).apply(graph).forget.emptied.tolist() == []
+    left = RemoveItems(range(100, 108)).apply(graph).forget.emptied.tolist()
+    assert left == sorted(set(trained[0].tolist()))  # Searches go with what they found.

@@ -28,8 +28,11 @@ def pairs(data):
 
 def test_kinds_of_requests(data):
     interactions = unlearn.RemoveInteractions(pairs(data))
+    edges = data['user', 'interacts', 'item'].edge_index
+    everything = edges[:, edges[0] == edges[0, 0]].t().tolist()
     for edit, kind in (
         (interactions, 'interactions'),
+        (unlearn.RemoveInteractions(everything), 'nodes'),
         (unlearn.RemoveUsers([1]), 'nodes'),
         (unlearn.RemoveItems([1]), 'nodes'),
         (unlearn.RemoveModality('visual', items=[1]), 'features'),

@@ -143,9 +143,13 @@ def test_alpha_0_is_finetuning_and_alpha_1_reads_no_retained_batch(learned, monk
 def test_all_pairs_of_a_user(learned):
     edges = learned.data['user', 'interacts', 'item'].edge_index
     own = edges[:, edges[0] == 7].t().tolist()
-    result = run(learned, 'mmrecun', unlearn.RemoveInteractions(own), options={'steps': 3})
+    edit = unlearn.RemoveInteractions(own)
+    result = run(learned, 'mmrecun', edit, options={'steps': 3})
     assert torch.isfinite(result.model.embedding).all()
     assert torch.isfinite(result.model.score(torch.tensor([7]))).all()
+    # What is left is a row like that of a user who was never there.
+    gone = run(learned, 'edit_only', unlearn.RemoveUsers([7])).model.embedding[7]
+    assert torch.equal(result.model.embedding[7], gone)
 
 
 def test_a_long_run_without_stop_is_over_forgotten(learned):

@@ -10,7 +10,8 @@ def data():
     return planted(80, 60, num_interactions=1200, num_communities=4, modalities={}, seed=0)
 
 
-def test_features_are_degrees_and_a_low_rank_picture(data):
+def test_features_are_degrees_a_low_rank_picture_and_walks(data, monkeypatch):
+    monkeypatch.setattr('graphrec.unlearn.propensity._BLOCK', 7)  # Several blocks of users.
     edges = data['user', 'interacts', 'item'].edge_index
     matrix = torch.zeros(80, 60, dtype=torch.float64)
     matrix[edges[0], edges[1]] = 1
@@ -25,6 +26,15 @@ def test_features_are_degrees_and_a_low_rank_picture(data):
     # The leading four stand apart by the planted communities.
     found = features[:, 2].view(80, 60)
     assert (found - best).norm() < 0.1 * best.norm()
+    gram, scale = scaled.t() @ scaled, (rows[:, None] * cols[None]).sqrt()
+    for column, walks in ((4, scaled @ gram), (5, scaled @ gram @ gram)):
+        torch.testing.assert_close(
+            features[:, column].view(80, 60), walks * scale, rtol=1e-4, atol=1e-4
+        )
+    some = pairs[:, torch.randperm(4800)[:300]]
+    torch.testing.assert_close(
+        PairFeatures(data)(some), features[some[0] * 60 + some[1]], rtol=1e-4, atol=1e-4
+    )
 
 
 def test_weights_are_the_odds():

@@ -165,6 +165,16 @@ def test_rows_of_removed_nodes_that_were_kept_or_zeroed(data, kind, setting_of):
     assert found.counts['zero by accident'] == 1
 
 
+def test_a_row_with_nothing_left_is_one_of_them(data, setting_after):
+    edges = train_edges(data)
+    edit = unlearn.RemoveInteractions(edges[:, edges[0] == 3].t().tolist())
+    setting = setting_after(models.LightGCN.from_graph(data, dim=8), data, edit)
+    assert checks.removed_rows(setting).counts['as the seed draws them'] == 1
+    with torch.no_grad():
+        setting.unlearned.embedding[3] = setting.original.embedding[3]
+    assert failing(setting) == {'removed rows'}
+
+
 def test_rows_are_the_draw_of_the_runs_seed(data, setting_of):
     setting = setting_of(data, 'users')
     assert checks.removed_rows(setting).counts['as the seed draws them'] == 2
