@@ -23,20 +23,30 @@ class ExpectedLevel:
 
     Means are ridge regressions on normal scores of the features, their squares and products;
     spreads are those of the logarithm of the absolute residuals, and change by no more than a
-    factor of 3. With few forgotten pairs shrinkage leaves :math:`m_F` their mean.
+    factor of 3. Those of the forgotten are regressions of what they differ by from the held-out
+    ones, so that with few forgotten pairs shrinkage leaves the same lift for all, and what
+    features say of a pair is not counted twice.
 
     Args:
         z: Scores of forgotten pairs :math:`(F)`.
+        held: Scores of held-out pairs under the same model :math:`(H)`.
         of_z: Features :math:`(F, c)`.
         of_reference: Features of held-out pairs :math:`(H, c)`.
         weight: Of held-out pairs :math:`(H)`.
     """
 
-    def __init__(self, z: Tensor, of_z: Tensor, of_reference: Tensor, weight: Tensor) -> None:
+    def __init__(
+        self, z: Tensor, held: Tensor, of_z: Tensor, of_reference: Tensor, weight: Tensor
+    ) -> None:
         x = design(torch.cat([of_z, of_reference]))
         self._x, self._x_held, self._weight = x[: z.numel()], x[z.numel() :], weight
-        own = _Line(self._x, z.double(), torch.ones_like(z, dtype=torch.float64))
-        self._residual, self._spread = z.double() - own.mean(self._x), own.spread(self._x)
+        alike, all_same = _Line(self._x_held, held.double(), weight), torch.ones(len(z)).to(x)
+        lift = z.double() - alike.mean(self._x)
+        self._residual = lift - self._x @ _ridge(self._x, lift, all_same)
+        wider = self._residual.abs().clamp(min=_SMALLEST) / alike.spread(self._x)
+        self._spread = (
+            alike.spread(self._x) * (self._x @ _ridge(self._x, wider.log(), all_same)).exp()
+        )
 
     def __call__(self, reference: Tensor) -> Tensor:
         r""":math:`\tau` :math:`(F)` for scores of held-out pairs :math:`(H)`."""

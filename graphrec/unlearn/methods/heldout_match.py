@@ -128,13 +128,16 @@ class Targets:
                 "method='ascent_retain'"
             )
         self.reference = monitor.reference
-        self._z = z = user_scores(teacher.ranker(), task.data, task.served).z
+        both = torch.cat([task.served, self.reference], dim=1)
+        scores = user_scores(teacher.ranker(), task.data, both).z
+        self._z = z = scores[: task.served.size(1)]
         self._level: Callable[[Tensor], Tensor]
         if kind == 'marginal':
             self._level = lambda held: matched_quantiles(z, held, monitor.weight)
         else:
             features = monitor.features(task.served), monitor.features(self.reference)
-            self._level = ExpectedLevel(z, *features, monitor.weight)
+            held = scores[task.served.size(1) :]
+            self._level = ExpectedLevel(z, held, *features, monitor.weight)
 
     def __call__(self, held: Tensor) -> Tensor:
         return torch.minimum(self._level(held), self._z)  # Forgetting never raises a pair.
