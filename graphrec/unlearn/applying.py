@@ -35,17 +35,20 @@ def apply_removals(
     targets = find_targets(data, removals, strict)
     gone = gone_edges(data, targets)
     new = {kind: mask & ~marked(data, kind) for kind, mask in targets.nodes.items()}
-    for edge_type, mask in gone.items():
-        _thin(out, data, targets, edge_type, ~mask)
+    labels = {
+        f'{" ".join(edge_type)}.edge_label_index': _thin(out, data, targets, edge_type, ~mask)
+        for edge_type, mask in gone.items()
+    }
     blanked = blank_nodes(out, targets)
+    rows = blanked.rows | {name: count for name, count in labels.items() if count}
     nodes = {kind: int(mask.sum()) for kind, mask in new.items() if mask.any()}
     edges = {' '.join(t): int(mask.sum()) for t, mask in gone.items() if mask.any()}
-    noop = not (nodes or edges or blanked.rows or blanked.mentions)
+    noop = not (nodes or edges or rows or blanked.mentions)
     before = graph_digest(data) if digests else ''
     summary = EditSummary(
         nodes=nodes,
         edges=edges,
-        rows=blanked.rows,
+        rows=rows,
         mentions=blanked.mentions,
         unknown=targets.unknown,
         noop=noop,
@@ -75,15 +78,17 @@ def apply_removals(
 
 def _thin(
     out: HeteroData, data: HeteroData, targets: Targets, edge_type: EdgeType, keep: Tensor
-) -> None:
-    """Keeps in place the chosen edges of a copied store, with their values."""
+) -> int:
+    """Keeps in place the chosen edges of a copied store, with their values; the number of
+    labels that went."""
     store = out[edge_type]
     for name, value in per_edge(data, edge_type).items():
         store[name] = selected(value, keep)
-    labels = label_values(data, edge_type)
+    labels, gone = label_values(data, edge_type), 0
     if labels:
         stay = ~hits(data, targets, edge_type)(labels.pop('edge_label_index'))
         store.edge_label_index = store.edge_label_index[:, stay]
+        gone = int((~stay).sum())
         for name, value in labels.items():
             store[name] = selected(value, stay)
     for name, node_type in node_values(data, edge_type).items():
@@ -92,6 +97,7 @@ def _thin(
             value = store[name]
             value[mask.to(value.device) if isinstance(value, Tensor) else mask.numpy()] = 0
     store.edge_index = store.edge_index[:, keep]
+    return gone
 
 
 def _taken(data: HeteroData, edge_type: EdgeType, gone: dict[EdgeType, Tensor]) -> Tensor:

@@ -123,16 +123,14 @@ def _check(check: Check) -> str:
 def _forgetting(report: AuditReport) -> str:
     found = report.completeness
     title = '<h2>2. Does the model behave as if it had never seen the data?</h2>'
-    if found is None:
+    if found is None and not report.affected:
         return f'{title}<p>No interaction was forgotten, so this cannot be measured.</p>'
-    parts = [
-        title,
-        '<p>A model that never saw an interaction does not rank it last: it ranks it where the '
-        'rest of the user’s history puts it. So the right result is neither zero nor “lower is '
-        'better”, it is the place where retrained models put it. Their band says how far '
-        'retrained models differ among themselves.</p>',
-    ]
-    measures = [*found.decisive]
+    parts = [title]
+    if found is not None:
+        parts.append(f'<p>{words.NEVER_SAW}</p>')
+    if report.affected:
+        parts.append(f'<p>{words.AFFECTED}</p>')
+    measures = [*(found.decisive if found else []), *report.affected]
     if report.membership is not None:
         measures += [
             m for m in (report.membership.auc, report.membership.likelihood) if m is not None

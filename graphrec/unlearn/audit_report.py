@@ -54,6 +54,7 @@ class AuditReport:
         completeness: Closeness to gold; :obj:`None` if no interaction was forgotten.
         membership: Membership inference; likewise.
         utility: Quality for those who stayed.
+        affected: Closeness to gold of items that lost a modality; empty if none did.
         cost: Seconds and steps, where the run's report was given.
         canaries: Uniformity of planted pairs, where there were any.
         others: Measures that were asked for besides and decide nothing.
@@ -69,6 +70,7 @@ class AuditReport:
     completeness: Completeness | None
     membership: Membership | None
     utility: Utility
+    affected: list[Measure] = field(default_factory=list)
     cost: Cost | None = None
     canaries: CanaryTest | None = None
     others: list[Measure] = field(default_factory=list)
@@ -105,6 +107,7 @@ class AuditReport:
             'residue': [check.to_dict() for check in self.checks],
             'completeness': self.completeness.to_dict() if self.completeness else None,
             'membership': self.membership.to_dict() if self.membership else None,
+            'affected_items': {measure.name: measure.to_dict() for measure in self.affected},
             'utility': self.utility.to_dict(),
             'cost': self.cost.to_dict() if self.cost else None,
             'canaries': self.canaries.to_dict() if self.canaries else None,
@@ -220,6 +223,8 @@ class AuditReport:
             if member.generalisation is not None:
                 row = measure_row('membership', member.generalisation)
                 yield row._replace(name='generalisation (random pairs)', result='no attack')
+        for measure in self.affected:
+            yield measure_row('affected items', measure)
         tests = {test.metric: test for test in self.utility.equivalence}
         for measure in self.utility.quality:
             row = measure_row('utility', measure)

@@ -54,4 +54,18 @@ LABELS = {
     'score KS': 'Distance of scores (KS)',
     'membership AUC': 'Attack: told apart (AUC)',
     'likelihood-ratio AUC': 'Stronger attack (AUC)',
+    'drift, items that lost a modality': 'Items concerned: whom they suit',
+    'level, items that lost a modality': 'Items concerned: how high they stand',
 }
+
+NEVER_SAW = (
+    'A model that never saw an interaction does not rank it last: it ranks it where the '
+    'rest of the user’s history puts it. So the right result is neither zero nor “lower is '
+    'better”, it is the place where retrained models put it. Their band says how far '
+    'retrained models differ among themselves.'
+)
+AFFECTED = (
+    'Items lost an image, a text or another description, and kept their interactions. What the '
+    'description had taught is gone if these items are recommended to whom, and stand as high as, '
+    'under models retrained without it: as close to them as these are to each other.'
+)

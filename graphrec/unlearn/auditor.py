@@ -11,6 +11,7 @@ from graphrec.errors import GraphError
 from graphrec.graphs.schema import USER, num_users
 from graphrec.models.recommender import Recommender
 from graphrec.ranking import check_graph
+from graphrec.unlearn.affected import affected_items
 from graphrec.unlearn.audit_facts import request_facts, run_facts
 from graphrec.unlearn.audit_report import AuditReport
 from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND, Measure
@@ -18,17 +19,18 @@ from graphrec.unlearn.built_for import check_model
 from graphrec.unlearn.canaries import canary_uniformity
 from graphrec.unlearn.case import Case, ask, make_case
 from graphrec.unlearn.check import Setting
-from graphrec.unlearn.completeness import Completeness, completeness, overlaps
+from graphrec.unlearn.completeness import completeness, overlaps
 from graphrec.unlearn.cost import cost
 from graphrec.unlearn.edits import Edit
+from graphrec.unlearn.findings import Findings
 from graphrec.unlearn.forget_set import EditResult
-from graphrec.unlearn.membership import Attacked, Membership, membership
+from graphrec.unlearn.membership import Attacked, membership
 from graphrec.unlearn.put_back import put_back
 from graphrec.unlearn.relearning import relearning
 from graphrec.unlearn.report import ForgetReport
 from graphrec.unlearn.residue import residue
 from graphrec.unlearn.shortcomings import find_failures, unmeasured, weaknesses
-from graphrec.unlearn.utility import Served, Utility, utility
+from graphrec.unlearn.utility import Served, utility
 from graphrec.unlearn.verdict import MIN_GOLDS, NOOP, Verdict, verdict
 
 _MAX_GROUPS = 8
@@ -135,9 +137,10 @@ class Auditor:
             request=request_facts(self.edit, result),
             run=run_facts(unlearned, forget_report, len(golds), len(more) + 1, self.seed),
             checks=checks,
-            completeness=parts[0],
-            membership=parts[1],
-            utility=parts[2],
+            completeness=parts.completeness,
+            membership=parts.membership,
+            utility=parts.utility,
+            affected=parts.affected,
             cost=None if forget_report is None else cost(forget_report, self.gold_reports),
             canaries=canary,
             others=[measure for measure in measures if measure is not None],
@@ -171,8 +174,8 @@ def _compare(
     others: Sequence[Answers],
     groups: Mapping[str, Tensor] | None = None,
     seed: int = 0,
-) -> tuple[Completeness | None, Membership | None, Utility]:
-    """The statistical parts; the first two are :obj:`None` without forgotten pairs."""
+) -> Findings:
+    """The statistical parts of one audit."""
     lists = overlaps(
         before[1].lists, after[1].lists, [g[1].lists for g in golds], case.overlap_groups
     )
@@ -210,34 +213,32 @@ def _compare(
         int(case.candidates.sum()),
         groups,
     )
-    return complete, attacked, useful
+    affected = affected_items(case.affected, before[1], after[1], [g[1] for g in golds])
+    return Findings(complete, attacked, useful, affected)
 
 
 def _decide(
     failures: Sequence[str],
-    parts: tuple[Completeness | None, Membership | None, Utility],
+    parts: Findings,
     num_golds: int,
     result: EditResult,
     missing: Sequence[str],
     min_golds: int,
 ) -> Verdict:
-    complete, attacked, useful = parts
+    attacked = parts.membership
     if result.summary.noop and not failures:
         return Verdict(NOOP, ('the graph holds nothing of what was asked to be forgotten',))
-    measures = [*(complete.decisive if complete else [])]
-    if attacked is not None and attacked.auc is not None:
-        measures.append(attacked.auc)
     # An item that is gone is matched with items that are not: 0.5 is no yardstick then. Nor
     # is an interval over a handful of users.
     plain = not result.forget.items.numel()
     plain &= result.forget.pairs[0].unique().numel() >= _MIN_USERS
     return verdict(
         failures,
-        measures,
-        useful.equivalence,
+        parts.decisive,
+        parts.utility.equivalence,
         num_golds,
         auc_interval=attacked.interval if attacked and plain else None,
-        recall_change=useful.clear_change,
+        recall_change=parts.utility.clear_change,
         not_measured=missing,
         min_golds=min_golds,
     )
@@ -263,15 +264,12 @@ def _groups(data: HeteroData, case: Case, column: str | None) -> dict[str, Tenso
 def _self_check(case: Case, before: Answers, golds: Sequence[Answers]) -> dict[str, int] | None:
     """How often a gold, audited against the others, is inside their band: by metric, and all
     at once. It says how strict the bands are."""
-    if len(golds) <= MIN_GOLDS_OF_BAND or not case.pairs.numel():
+    if len(golds) <= MIN_GOLDS_OF_BAND or not (case.pairs.numel() or case.affected.any()):
         return None
     count: dict[str, int] = {}
     for place, gold in enumerate(golds):
         rest = [other for n, other in enumerate(golds) if n != place]
-        complete, attacked, _ = _compare(case, before, gold, rest, ())
-        assert complete is not None
-        assert attacked is not None
-        measures = [*complete.decisive, *([attacked.auc] if attacked.auc else [])]
+        measures = _compare(case, before, gold, rest, ()).decisive
         for measure in measures:
             count[measure.name] = count.get(measure.name, 0) + int(bool(measure.inside))
         count['all'] = count.get('all', 0) + int(all(m.inside for m in measures))

@@ -43,6 +43,7 @@ class Case:
         distance: Of every item from the edit, -1 for removed ones.
         overlap_groups: Bool :math:`(n)` by name.
         strata: Bool over the pairs :math:`(F)` by name.
+        affected: Bool :math:`(I)`, items of the catalogue that lost a modality.
     """
 
     pairs: Tensor
@@ -60,6 +61,7 @@ class Case:
     distance: Tensor
     overlap_groups: dict[str, Tensor]
     strata: dict[str, Tensor]
+    affected: Tensor
 
     @property
     def random(self) -> Tensor:
@@ -104,8 +106,10 @@ def make_case(data: HeteroData, edited: HeteroData, forget: ForgetSet, seed: int
     touched = [torch.zeros(size, dtype=torch.bool) for size in sizes]
     touched[0][pairs[0]], touched[1][pairs[1]] = True, True
     touched[0][forget.users.cpu()], touched[1][forget.items.cpu()] = True, True
+    blank = torch.zeros(sizes[1], dtype=torch.bool)
     for items in forget.modality_cells.values():
-        touched[1][items.cpu()] = True
+        blank[items.cpu()] = True
+    touched[1] |= blank
     distance = hops(before, touched[0], touched[1])
     distance[~candidates] = -1
     near = torch.zeros(sizes[0], dtype=torch.bool)
@@ -130,6 +134,7 @@ def make_case(data: HeteroData, edited: HeteroData, forget: ForgetSet, seed: int
             'everyone': torch.ones(users.numel(), dtype=torch.bool),
         },
         strata=_strata(pairs, matching),
+        affected=blank & candidates,
     )
 
 

@@ -57,7 +57,8 @@ class EditSummary:
         nodes: Removed nodes by node type, sessions of removed users included.
         edges: Removed edges by edge type, ``'user interacts item'``; copies count one by
             one.
-        rows: Attribute rows that were blanked, ``'item.x_visual'``.
+        rows: Attribute rows that were blanked, ``'item.x_visual'``, and labels that went,
+            ``'user interacts item.edge_label_index'``.
         mentions: References from other nodes that were cut, ``'item.knn_visual_index'``.
         unknown: Requested ids and pairs that the graph does not hold, by kind.
         noop: Whether nothing changed.

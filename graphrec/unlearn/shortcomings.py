@@ -7,14 +7,14 @@ import torch
 from graphrec.models.recommender import Recommender
 from graphrec.unlearn.case import Case
 from graphrec.unlearn.check import Check
-from graphrec.unlearn.completeness import Completeness
 from graphrec.unlearn.edits import Edit
+from graphrec.unlearn.findings import Findings
 from graphrec.unlearn.forget_set import EditResult
-from graphrec.unlearn.membership import Attacked, Membership
+from graphrec.unlearn.membership import Attacked
 from graphrec.unlearn.report import ForgetReport
 from graphrec.unlearn.residue import has_modality
 from graphrec.unlearn.stores import equal
-from graphrec.unlearn.utility import Served, Utility
+from graphrec.unlearn.utility import Served
 from graphrec.unlearn.verdict import FAILED
 
 
@@ -52,11 +52,13 @@ def unmeasured(case: Case, result: EditResult, edit: Edit, canaries: bool) -> li
     """What a reader may take for checked and was not."""
     found = []
     if not case.pairs.numel():
-        what = 'the modality' if has_modality(edit) else 'what was removed'
-        found.append(
-            f'forgetting of interactions: none was forgotten; {what} is checked by the absence of '
-            'residue alone'
-        )
+        what = 'what was removed is checked by the absence of residue alone'
+        if has_modality(edit):
+            what = (
+                'the modality is checked by the absence of residue, and by what models make of '
+                'the items that lost it'
+            )
+        found.append(f'forgetting of interactions: none was forgotten; {what}')
     elif not case.matches.member.numel():
         found.append('membership inference: no held-out pair matches a forgotten one')
     elif case.matches.num_unmatched:
@@ -74,16 +76,13 @@ def unmeasured(case: Case, result: EditResult, edit: Edit, canaries: bool) -> li
 
 def weaknesses(
     result: EditResult,
-    parts: tuple[Completeness | None, Membership | None, Utility],
+    parts: Findings,
     num_golds: int,
     min_golds: int,
 ) -> list[str]:
     """What makes the findings weaker than they look."""
-    complete, attacked, _ = parts
-    decisive = [*(complete.decisive if complete else [])]
-    if attacked is not None and attacked.auc is not None:
-        decisive.append(attacked.auc)
-    weak = [m.name for m in decisive if m.powered is False]
+    complete, attacked = parts.completeness, parts.membership
+    weak = [m.name for m in parts.decisive if m.powered is False]
     found = [f'the edit: {sentence}' for sentence in result.summary.residue]
     if weak:
         found.append(

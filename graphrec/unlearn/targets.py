@@ -24,6 +24,7 @@ from graphrec.unlearn.references import BELONGINGS, OWNERSHIP, checked_numbers, 
 from graphrec.unlearn.removals import Removals
 
 HOLDOUT = 'holdout_'
+_INDICES = ('edge_index', 'edge_label_index')
 
 
 @dataclasses.dataclass
@@ -169,7 +170,8 @@ class _Finder:
         known = (src >= 0) & (dst >= 0)
         width = int(self.data[edge_type[2]].num_nodes)
         key = (src * width + dst)[known].sort().values
-        held = [self.data[t].edge_index.cpu() for t in copies]
+        stores = [self.data[t] for t in copies]
+        held = [store[n].cpu() for store in stores for n in _INDICES if n in store]
         there = torch.cat([edges[0] * width + edges[1] for edges in held]).unique()
         found = int(is_among(key, there).sum())
         self.miss(f'pairs {" ".join(edge_type)}', len(asked) - found, len(asked))

@@ -208,6 +208,20 @@ def test_a_pair_leaves_the_sessions_of_its_user(graph):
     assert torch.equal(again.data['session', 'contains', 'item'].edge_index, left.edge_index)
 
 
+def test_a_pair_that_is_only_a_label_is_known_and_goes(graph):
+    store = graph['user', 'interacts', 'item']
+    edges = {tuple(pair) for pair in store.edge_index.t().tolist()}
+    user, item = next(p for p in store.edge_label_index.t().tolist() if tuple(p) not in edges)
+    result = RemoveInteractions([(f'u{user}', item + 100)]).apply(graph, strict=True)
+    assert not result.summary.noop
+    assert result.summary.digest_before != result.summary.digest_after
+    left = result.data['user', 'interacts', 'item'].edge_label_index
+    count = store.edge_label_index.size(1) - left.size(1)
+    assert count >= 1
+    assert result.summary.rows == {'user interacts item.edge_label_index': count}
+    assert [user, item] not in left.t().tolist()
+
+
 def test_users_left_with_nothing_to_learn_from_are_named(graph):
     trained, searches = graph['user', 'interacts', 'item'].edge_index, SEARCHES
     searching = set(graph[searches].edge_index[0].tolist())
