@@ -54,16 +54,18 @@ def test_negatives_are_neither_retained_nor_forgotten(task):
 
 def test_negatives_of_a_user_with_nearly_every_item(make_task):
     data = planted(6, 5, num_interactions=12, num_communities=1, modalities={}, seed=0)
-    edges = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1, 1, 2], [0, 1, 2, 3, 0, 1, 2, 3, 4, 0]])
+    users, items = [0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3], [0, 1, 2, 3, 0, 1, 2, 3, 4, 0, 3, 2]
+    edges = torch.tensor([users, items])
     data['user', 'interacts', 'item'].edge_index = edges
     for key in ('time', 'is_noise'):
         del data['user', 'interacts', 'item'][key]
     for split in ('valid', 'test'):
         if ('user', f'holdout_{split}', 'item') in data.edge_types:
             del data['user', f'holdout_{split}', 'item']
-    edit = unlearn.RemoveInteractions([(0, 1), (1, 1), (2, 0)])
+    edit = unlearn.RemoveInteractions([(0, 1), (1, 1), (2, 0), (3, 2)])
     task = make_task(MF.from_graph(data, dim=4), data, edit)
     sampler = ForgetSampler(task, 10)
-    assert sampler.pairs.t().tolist() == [[0, 1], [2, 0]]  # User 1 has no negative.
+    assert sampler.pairs.t().tolist() == [[0, 1], [2, 0]]
+    # User 1 has no negative, user 3 has nothing left to learn from.
     batch = next(sampler.batches(torch.Generator().manual_seed(0)))
     assert batch.neg[batch.user == 0].tolist() == [4]
