@@ -18,7 +18,7 @@ from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND, Measure
 from graphrec.unlearn.built_for import check_model
 from graphrec.unlearn.canaries import canary_uniformity
 from graphrec.unlearn.case import Case, ask, make_case
-from graphrec.unlearn.check import Setting
+from graphrec.unlearn.check import Check, Setting
 from graphrec.unlearn.completeness import completeness, overlaps
 from graphrec.unlearn.cost import cost
 from graphrec.unlearn.edits import Edit
@@ -28,7 +28,7 @@ from graphrec.unlearn.membership import Attacked, membership
 from graphrec.unlearn.put_back import put_back
 from graphrec.unlearn.relearning import relearning
 from graphrec.unlearn.report import ForgetReport
-from graphrec.unlearn.residue import residue
+from graphrec.unlearn.residue import GRAPH_CHECKS, residue
 from graphrec.unlearn.shortcomings import find_failures, unmeasured, weaknesses
 from graphrec.unlearn.utility import Served, utility
 from graphrec.unlearn.verdict import MIN_GOLDS, NOOP, Verdict, verdict
@@ -83,6 +83,7 @@ class Auditor:
         self._chosen = _groups(data, self._case, groups)
         # The model is held too, so that no other takes its number.
         self._asked: dict[int, tuple[Recommender, Answers]] = {}
+        self._graph_checks: dict[str, Check] = {}
         self._checked: dict[int, dict[str, int] | None] = {}
 
     def audit(
@@ -113,8 +114,10 @@ class Auditor:
                 unlearned=unlearned,
                 seed=None if forget_report is None else forget_report.seed,
                 stores=stores or {},
-            )
+            ),
+            self._graph_checks,
         )
+        self._graph_checks = {c.name: c for c in checks if c.name in GRAPH_CHECKS}
         before, after = self._ask(original), self._ask(unlearned)
         retrained = [self._ask(model) for model in golds]
         others = [self._ask(model) for model in more]

@@ -33,6 +33,7 @@ from graphrec.graphs.semantic import semantic_graph, semantic_modalities
 from graphrec.graphs.words import WordLists, query_words
 from graphrec.unlearn.forget_set import ForgetSet
 from graphrec.unlearn.stores import entries
+from graphrec.unlearn.targets import is_among
 
 _NEIGHBOURS = 10
 _BATCH = 4096
@@ -160,13 +161,14 @@ def sampler_residue(part: str, sampler: Any, forget: ForgetSet, data: HeteroData
     """Removed nodes and forgotten positives among the triples of one epoch. A forgotten pair
     may be a negative: it is unobserved."""
     generator = torch.Generator().manual_seed(0)
+    wanted = keys_of(forget.pairs.cpu(), num_items(data)).sort().values
     gone = 0
     for batch in sampler.epoch(generator):
         user, pos, neg = (part.cpu() for part in batch[:3])
         gone += int(_among(user, forget.users).sum())
         gone += int(_among(pos, forget.items).sum() + _among(neg, forget.items).sum())
         key = keys_of(torch.stack([user, pos]), num_items(data))
-        gone += int(torch.isin(key, keys_of(forget.pairs.cpu(), num_items(data))).sum())
+        gone += int(is_among(key, wanted).sum())
     return gone
 
 

@@ -8,7 +8,7 @@ accounted for is taken for a leak.
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -35,11 +35,20 @@ from graphrec.unlearn.removed_rows import removed_rows
 from graphrec.unlearn.stores import entries, leaves, storages
 from graphrec.unlearn.taint import taint
 
+#: Checks that read the graphs and the edit, and no model.
+GRAPH_CHECKS = ('structure', 'commutation')
+
 _SPLIT_FIELDS = ('ids', 'pairs', 'items')
 
 
-def residue(setting: Setting) -> list[Check]:
-    """All checks, in the order of the protocol. One that cannot be carried out fails."""
+def residue(setting: Setting, known: Mapping[str, Check] | None = None) -> list[Check]:
+    """All checks, in the order of the protocol. One that cannot be carried out fails.
+
+    Args:
+        setting: What is checked.
+        known: Checks of :data:`GRAPH_CHECKS` that another model of the request went through.
+    """
+    known = known or {}
     checks: tuple[tuple[str, Callable[[Setting], Check]], ...] = (
         ('structure', structural),
         ('taint', taint),
@@ -50,7 +59,7 @@ def residue(setting: Setting) -> list[Check]:
         ('removed rows', removed_rows),
         ('samplers', samplers),
     )
-    return [_carried_out(name, check, setting) for name, check in checks]
+    return [known.get(name) or _carried_out(name, check, setting) for name, check in checks]
 
 
 def _carried_out(name: str, check: Callable[[Setting], Check], setting: Setting) -> Check:

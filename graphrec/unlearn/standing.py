@@ -7,10 +7,12 @@ from torch import Tensor
 
 from graphrec.graphs.operators import Sparse
 from graphrec.models.recommender import Ranker
-from graphrec.unlearn.standardised import user_blocks
+from graphrec.unlearn.standardised import UserBlock, user_blocks
 
 # Pairs compared with the whole catalogue at once.
 _PAIRS = 256
+# Pairs a user from which it pays to sort his scores.
+_MANY = 8
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,43 @@ def standing(ranker: Ranker, pairs: Tensor, retained: Tensor, candidates: Tensor
     history = Sparse.from_edges(retained, shape=shape)
     for block in user_blocks(ranker, row_of, users, history, candidates.cpu(), torch.float64):
         tiny = 1e-12 * block.scores.abs().amax(1)  # Rounding is no spread.
-        for part, row in zip(block.chosen.split(_PAIRS), block.row.split(_PAIRS), strict=True):
-            item, std = pairs[1][part], block.std[row]
-            value = block.scores[row, item]
-            raw[part] = value
-            z[part] = torch.where(std > tiny[row], (value - block.mean[row]) / std, 0.0)
-            rank[part] = _rank(block.scores[row], block.free[row], item, value)
+        row, item = block.row, pairs[1][block.chosen]
+        value, std = block.scores[row, item], block.std[row]
+        raw[block.chosen] = value
+        z[block.chosen] = torch.where(std > tiny[row], (value - block.mean[row]) / std, 0.0)
+        rank[block.chosen] = _ranks(block, item, value)
     return Standing(raw, z, rank)
 
 
-def _rank(scores: Tensor, free: Tensor, item: Tensor, value: Tensor) -> Tensor:
+def _ranks(block: UserBlock, item: Tensor, value: Tensor) -> Tensor:
+    """The ranks of the pairs of a block. Many pairs of a user are looked up in his sorted
+    scores; few, and those whose score is not the only one of its kind, are compared with all."""
+    rank = torch.zeros_like(item)
+    open_ = torch.ones_like(item, dtype=torch.bool)
+    if item.numel() > _MANY * block.scores.size(0):
+        ahead, equal = _looked_up(block, value)
+        rank, open_ = 1 + ahead, equal > block.free[block.row, item].long()
+        open_ |= ~block.scores.isfinite().all(1)[block.row]
+    for part in open_.nonzero().squeeze(1).split(_PAIRS):
+        row = block.row[part]
+        rank[part] = _compared(block.scores[row], block.free[row], item[part], value[part])
+    return rank
+
+
+def _looked_up(block: UserBlock, value: Tensor) -> tuple[Tensor, Tensor]:
+    """How many free items of the user have more than each value, and how many have as much."""
+    ordered = block.scores.masked_fill(~block.free, -torch.inf).sort(1).values
+    count = torch.bincount(block.row, minlength=len(ordered))
+    place = torch.arange(len(value)) - (count.cumsum(0) - count)[block.row]
+    table = value.new_zeros(len(ordered), int(count.max()))
+    table[block.row, place] = value
+    low, high = (
+        torch.searchsorted(ordered, table, right=right)[block.row, place] for right in (False, True)
+    )
+    return ordered.size(1) - high, high - low
+
+
+def _compared(scores: Tensor, free: Tensor, item: Tensor, value: Tensor) -> Tensor:
     column, value = torch.arange(scores.size(1)), value.unsqueeze(1)
     ahead = (scores > value) | ((scores == value) & (column < item.unsqueeze(1)))
     return 1 + (ahead & free).sum(1)

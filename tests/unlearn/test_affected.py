@@ -80,3 +80,8 @@ def test_gold_passes_and_what_kept_the_features_does_not(case):
     left = unlearn.forget(original, data, edit, 'edit_only', fit=FIT)
     found = auditor.audit(original, left.model, forget_report=left.report)
     assert found.status == 'under_forgotten', str(found)
+    # What no model has a say in is checked once.
+    first, second = ({c.name: c for c in each.checks} for each in (report, found))
+    assert second['structure'] is first['structure']
+    assert second['commutation'] is first['commutation']
+    assert second['taint'] is not first['taint']

@@ -60,6 +60,26 @@ def test_many_pairs_in_any_order_agree_with_one_at_a_time():
         assert float(found.z[n]) == pytest.approx(float(one.z[0]))
 
 
+@pytest.mark.parametrize('step', [0.0, 0.25])
+def test_looking_up_agrees_with_comparing(step, monkeypatch):
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randn(7, 40, generator=generator)
+    scores = (scores / step).round() * step if step else scores  # With many ties.
+    scores[6, 3] = torch.nan
+    pairs = torch.cartesian_prod(torch.arange(7), torch.arange(40)).t()
+    pairs = pairs[:, torch.randperm(280, generator=generator)]
+    retained = torch.stack([torch.arange(7), 5 * torch.arange(7)])
+    pairs = pairs[:, pairs[1] != 5 * pairs[0]]
+    candidates = torch.ones(40, dtype=torch.bool)
+    candidates[[2, 11]] = False  # Put back: in no list, but ranked.
+
+    def run(many):
+        monkeypatch.setattr('graphrec.unlearn.standing._MANY', many)
+        return standing(lambda users: scores[users].clone(), pairs, retained, candidates)
+
+    assert torch.equal(run(0).rank, run(1000).rank)
+
+
 def test_no_pairs():
     empty = torch.zeros(2, 0, dtype=torch.long)
     found = standing(lambda users: SCORES[users], empty, empty, torch.ones(5, dtype=torch.bool))
