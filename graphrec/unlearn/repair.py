@@ -23,8 +23,12 @@ class RepairOptions:
     Attributes:
         steps: Gradient steps at most; by default those of the method, but no more than a
             tenth of a full training.
-        lr: Learning rate; that of training times :attr:`lr_scale` if omitted.
-        lr_scale: See :attr:`lr`; an optimiser of the caller's own keeps its rate.
+        lr: Learning rate; by default that of training times :attr:`lr_scale`. An optimiser of
+            the caller's own keeps its rate unless this is given.
+        lr_scale: See :attr:`lr`.
+        lr_relative: In place of :attr:`lr_scale`, the learning rate as a share of the root mean
+            square of the model's rows of nodes, features left out: Adam moves every number by
+            about its rate, and the rate of training was chosen for batches of another size.
         decay: Whether the rate falls to 0 over all steps, as half a cosine: what a constant
             rate leaves of the draws' noise is then gone.
         check_every: Steps between two checks of the stop rule.
@@ -40,6 +44,7 @@ class RepairOptions:
     steps: int | None = None
     lr: float | None = None
     lr_scale: float = 1.0
+    lr_relative: float | None = None
     decay: bool = False
     check_every: int = 25
     stop: bool = True
@@ -52,10 +57,10 @@ class RepairOptions:
             raise GraphError(f"'steps' must not be negative (got {self.steps})")
         if self.check_every < 1:
             raise GraphError(f"'check_every' must be at least 1 (got {self.check_every})")
-        if self.lr is not None and not (math.isfinite(self.lr) and self.lr > 0):
-            raise GraphError(f"'lr' must be above 0 and finite (got {self.lr})")
-        if not (math.isfinite(self.lr_scale) and self.lr_scale > 0):
-            raise GraphError(f"'lr_scale' must be above 0 and finite (got {self.lr_scale})")
+        for name in ('lr', 'lr_scale', 'lr_relative'):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise GraphError(f'{name!r} must be above 0 and finite (got {value})')
         if self.trainable not in ('all', 'touched'):
             raise GraphError(f"'trainable' must be 'all' or 'touched' (got {self.trainable!r})")
         for name, factor in self.branch_scale.items():
@@ -174,6 +179,18 @@ def _prepare_gradient(parameter: torch.nn.Parameter, masks: dict[Tensor, Tensor]
         parameter.grad[~masks[parameter]] = 0.0
 
 
+def _rate(task: Task, options: RepairOptions) -> float:
+    if options.lr is not None:
+        return options.lr
+    own, features = dict(task.model.named_parameters()), set(task.model.feature_rows())
+    names = [name for name in task.model.node_rows() if name in own and name not in features]
+    rows = [own[name].detach() for name in names if own[name].numel()]
+    if options.lr_relative is None or not rows:
+        return float(task.fit['lr'] * options.lr_scale)
+    square = sum(float(each.double().square().sum()) for each in rows)
+    return options.lr_relative * math.sqrt(square / sum(each.numel() for each in rows))
+
+
 def _optimizer(
     task: Task, parameters: list[torch.nn.Parameter], options: RepairOptions
 ) -> torch.optim.Optimizer:
@@ -184,5 +201,5 @@ def _optimizer(
             for group in made.param_groups:
                 group['lr'] = options.lr
         return made
-    lr = settings['lr'] * options.lr_scale if options.lr is None else options.lr
+    lr = _rate(task, options)
     return torch.optim.Adam(parameters, lr=lr, weight_decay=settings['weight_decay'], fused=True)

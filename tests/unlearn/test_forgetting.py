@@ -265,6 +265,7 @@ def test_the_report_is_plain_and_names_no_node(learned):
         ({'options': {'check_every': 0}}, 'check_every'),
         ({'options': {'trainable': 'some'}}, 'trainable'),
         ({'options': {'lr': 0.0}}, 'lr'),
+        ({'options': {'lr_relative': 0.0}}, 'lr_relative'),
         ({'fit': {'sampler': None}}, "'fit' has 'sampler'"),
         ({'method': 'auto', 'options': {'steps': 1}}, "'auto' has no option"),
     ],
@@ -286,3 +287,14 @@ def test_touched_rows_alone_move(learned):
     users = learned.model.num_users
     touched = {pair[0] for pair in edges} | {pair[1] + users for pair in edges}
     assert set(moved.tolist()) == touched
+
+
+def test_the_rate_as_a_share_of_the_rows(learned):
+    size = learned.model.embedding.detach().double().square().mean().sqrt()
+    share = run(learned, 'finetune', options={'steps': 1, 'lr_relative': 0.05})
+    step = (share.model.embedding - learned.model.embedding).detach().abs()
+    # The first step of Adam moves every number that has a gradient by the rate itself.
+    assert float(step.max()) == pytest.approx(0.05 * float(size), rel=1e-3)
+    assert float(step.median()) == pytest.approx(0.05 * float(size), rel=1e-3)
+    plain = run(learned, 'finetune', options={'steps': 1, 'lr_relative': 0.05, 'lr': 1e-3})
+    assert float((plain.model.embedding - learned.model.embedding).detach().abs().max()) < 2e-3
