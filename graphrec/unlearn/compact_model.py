@@ -70,7 +70,11 @@ def expanded_model(
     model.load_state_dict(state)
     copy, features = copy_on(model, data)
     copy.load_state_dict(state)
-    put_rows(copy, fresh_rows(copy, forget, fresh_seed(seed), features))
+    drawn = fresh_rows(copy, forget, fresh_seed(seed), features)
+    gone = {name: rows[name][index] < 0 for name, (index, _) in drawn.items()}
+    put_rows(
+        copy, {name: (index[gone[name]], row[gone[name]]) for name, (index, row) in drawn.items()}
+    )
     return copy.eval()
 
 

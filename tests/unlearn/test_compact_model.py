@@ -60,6 +60,20 @@ def test_there_and_back(small):
     assert differs.tolist() == [*USERS, *(41 + item for item in ITEMS)]
 
 
+def test_a_row_that_is_there_is_not_drawn_again(small):
+    edges = small['user', 'interacts', 'item'].edge_index
+    left = next(u for u in range(41) if u not in USERS)
+    own = edges[:, edges[0] == left].t().tolist()
+    edit = EDIT | unlearn.RemoveInteractions(own)
+    edited = edit.apply(small)
+    assert edited.forget.emptied.tolist() == [left]
+    whole = unlearn.forget(models.LightGCN.from_graph(small, dim=4), small, edit, 'edit_only').model
+    graph, id_map = compacted(edited.data)
+    part = compact_model(whole, graph, id_map)
+    other = expanded_model(part, edited.data, id_map, edited.forget, seed=7)
+    assert torch.equal(other.embedding[left], whole.embedding[left])
+
+
 def test_sharded_models_are_refused(small):
     model = models.MF.from_graph(small, dim=4)
     with pytest.raises(graphrec.GraphError, match='sharded'):
