@@ -301,5 +301,6 @@ def _counts(edited: EditResult) -> dict[str, int]:
         'users': forget.users.numel(),
         'items': forget.items.numel(),
         'queries': forget.queries.numel(),
+        'users_left_with_nothing': forget.emptied.numel(),
         'modality_cells': sum(each.numel() for each in forget.modality_cells.values()),
     }

@@ -51,7 +51,8 @@ class ForgetReport:
         seed: Of every random choice.
         settings: Options of the method and the training settings that it used.
         digests: Of the graph before and after.
-        counts: How many pairs, users, items and modality cells were forgotten.
+        counts: How many pairs, users, items and modality cells were forgotten, and how many
+            users that stay were left with nothing to learn from.
         notes: What a reader has to know besides.
         attempts: Runs that were tried and not kept, as short dictionaries (``auto``).
     """
