@@ -67,7 +67,8 @@ How to read it:
 - *FREEDOM* trains the features of items as well, so `auto` takes twice the steps there. Its five
   golds for 5 % of the interactions agree so closely that two of them would fail the test
   that the other golds set; `auto` ends at the edge of these bands, a few thousandths of the
-  membership AUC above. No other method but `heldout_match` comes near. The same holds of LIRDRec.
+  membership AUC above. No other method but `heldout_match` comes near. With LIRDRec the
+  membership AUC is the one figure outside, by as much.
 - *TikTok's held-out pairs are not like its pairs*: users have one to three training
   interactions, or more than 350. The latter have three quarters of the forgotten ones, one per
   cent of the held-out ones, and those are not typical; a held-out pair of the former profits from

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from graphrec.unlearn.bands import Measure, distances
-from graphrec.unlearn.utility import Served, score_drift
+from graphrec.unlearn.utility import Served, mean_drift
 
 
 def affected_items(
@@ -34,7 +34,7 @@ def affected_items(
         return []
 
     def drift(a: Served, b: Served) -> float:
-        return float(score_drift(a.scores[:, chosen], b.scores[:, chosen]).mean())
+        return mean_drift(a, b, chosen)
 
     def level(a: Served, b: Served) -> float:
         return float((a.scores[:, chosen].mean(0) - b.scores[:, chosen].mean(0)).abs().mean())

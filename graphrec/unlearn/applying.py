@@ -56,8 +56,9 @@ def apply_removals(
         digest_after=(before if noop else graph_digest(out)) if digests else '',
         residue=() if noop else _residue(data, blanked.cells),
     )
+    pairs = _taken(data, INTERACTS, gone)
     forget = ForgetSet(
-        pairs=_taken(data, INTERACTS, gone),
+        pairs=pairs,
         users=_numbers(new, USER),
         items=_numbers(new, ITEM),
         queries=_numbers(new, QUERY),
@@ -68,7 +69,7 @@ def apply_removals(
             for t in gone
             if (t[0], t[2]) == (USER, ITEM) and t[1].startswith(HOLDOUT) and gone[t].any()
         },
-        emptied=_emptied(out, _taken(data, INTERACTS, gone)[0]),
+        emptied=_emptied(out, pairs[0]),
     )
     if not compact:
         return EditResult(out, forget, summary)

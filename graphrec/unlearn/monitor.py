@@ -94,11 +94,12 @@ class Monitor:
         self.weight = torch.ones(self.reference.size(1), dtype=torch.float64)
         #: What the edited graph says of any pair; None where nothing can be compared.
         self.features: PairFeatures | None = None
+        #: The same of :attr:`reference`, :math:`(H, c)`.
+        self.of_reference = torch.zeros(0, 0, dtype=torch.float64)
         if self._forgotten.size(1) and self.reference.size(1):
             self.features = PairFeatures(data, seed)
-            self.weight = odds_weights(
-                self.features(self._forgotten), self.features(self.reference)
-            )
+            self.of_reference = self.features(self.reference)
+            self.weight = odds_weights(self.features(self._forgotten), self.of_reference)
         self.target = 0.5
         self._gold: Measure | None = None
         if golds and self.measures_forgetting:

@@ -79,12 +79,12 @@ def _ranks(block: UserBlock, item: Tensor, value: Tensor) -> Tensor:
     """The ranks of the pairs of a block. Many pairs of a user are looked up in his sorted
     scores; few, and those whose score is not the only one of its kind, are compared with all."""
     rank = torch.zeros_like(item)
-    open_ = torch.ones_like(item, dtype=torch.bool)
+    unsure = torch.ones_like(item, dtype=torch.bool)
     if item.numel() > _MANY * block.scores.size(0):
         ahead, equal = _looked_up(block, value)
-        rank, open_ = 1 + ahead, equal > block.free[block.row, item].long()
-        open_ |= ~block.scores.isfinite().all(1)[block.row]
-    for part in open_.nonzero().squeeze(1).split(_PAIRS):
+        rank, unsure = 1 + ahead, equal > block.free[block.row, item].long()
+        unsure |= ~block.scores.isfinite().all(1)[block.row]
+    for part in unsure.nonzero().squeeze(1).split(_PAIRS):
         row = block.row[part]
         rank[part] = _compared(block.scores[row], block.free[row], item[part], value[part])
     return rank

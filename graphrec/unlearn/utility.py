@@ -72,6 +72,11 @@ def score_drift(a: Tensor, b: Tensor) -> Tensor:
     return 1 - (first * second).sum(0) / scale.clamp(min=1e-12)
 
 
+def mean_drift(a: 'Served', b: 'Served', chosen: Tensor) -> float:
+    """The mean :func:`score_drift` of the chosen items (bool)."""
+    return float(score_drift(a.scores[:, chosen], b.scores[:, chosen]).mean())
+
+
 @dataclass(frozen=True)
 class Served:
     """What one model serves to the users of the audit: lists :math:`(n, k)`, and standardised
@@ -232,7 +237,7 @@ def _drift(
             continue
 
         def moved(a: Served, b: Served, chosen: Tensor = chosen) -> float:
-            return float(score_drift(a.scores[:, chosen], b.scores[:, chosen]).mean())
+            return mean_drift(a, b, chosen)
 
         if golds:
             before, after, between = distances(moved, original, unlearned, golds)

@@ -135,7 +135,7 @@ class Targets:
         if kind == 'marginal':
             self._level = lambda held: matched_quantiles(z, held, monitor.weight)
         else:
-            features = monitor.features(task.served), monitor.features(self.reference)
+            features = monitor.features(task.served), monitor.of_reference
             held = scores[task.served.size(1) :]
             self._level = ExpectedLevel(z, held, *features, monitor.weight)
 
