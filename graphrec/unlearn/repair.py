@@ -29,6 +29,8 @@ class RepairOptions:
         lr_relative: In place of :attr:`lr_scale`, the learning rate as a share of the root mean
             square of the model's rows of nodes, features left out: Adam moves every number by
             about its rate, and the rate of training was chosen for batches of another size.
+        shared_scale: Factor of the rate of parameters that have no rows of nodes (projections,
+            attention): each of them moves every score. No use with an optimiser of the caller's.
         decay: Whether the rate falls to 0 over all steps, as half a cosine: what a constant
             rate leaves of the draws' noise is then gone.
         check_every: Steps between two checks of the stop rule.
@@ -45,6 +47,7 @@ class RepairOptions:
     lr: float | None = None
     lr_scale: float = 1.0
     lr_relative: float | None = None
+    shared_scale: float = 1.0
     decay: bool = False
     check_every: int = 25
     stop: bool = True
@@ -61,6 +64,8 @@ class RepairOptions:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise GraphError(f'{name!r} must be above 0 and finite (got {value})')
+        if not (math.isfinite(self.shared_scale) and self.shared_scale >= 0):
+            raise GraphError(f"'shared_scale' must not be negative (got {self.shared_scale})")
         if self.trainable not in ('all', 'touched'):
             raise GraphError(f"'trainable' must be 'all' or 'touched' (got {self.trainable!r})")
         for name, factor in self.branch_scale.items():
@@ -202,4 +207,10 @@ def _optimizer(
                 group['lr'] = options.lr
         return made
     lr = _rate(task, options)
-    return torch.optim.Adam(parameters, lr=lr, weight_decay=settings['weight_decay'], fused=True)
+    names = set(task.model.node_rows())
+    rows = {p for name, p in task.model.named_parameters() if name in names}
+    groups = [
+        {'params': [p for p in parameters if (p in rows) == with_rows], 'lr': rate}
+        for with_rows, rate in ((True, lr), (False, lr * options.shared_scale))
+    ]
+    return torch.optim.Adam(groups, lr=lr, weight_decay=settings['weight_decay'], fused=True)

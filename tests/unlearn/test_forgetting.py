@@ -8,6 +8,7 @@ import torch
 
 import graphrec
 from graphrec import unlearn
+from graphrec.models import LIRDRec
 from graphrec.unlearn.methods import METHODS
 
 QUICK = {'epochs': 2, 'batch_size': 512, 'lr': 1e-2, 'patience': None}
@@ -266,6 +267,7 @@ def test_the_report_is_plain_and_names_no_node(learned):
         ({'options': {'trainable': 'some'}}, 'trainable'),
         ({'options': {'lr': 0.0}}, 'lr'),
         ({'options': {'lr_relative': 0.0}}, 'lr_relative'),
+        ({'options': {'shared_scale': -0.1}}, 'shared_scale'),
         ({'fit': {'sampler': None}}, "'fit' has 'sampler'"),
         ({'method': 'auto', 'options': {'steps': 1}}, "'auto' has no option"),
     ],
@@ -298,3 +300,26 @@ def test_the_rate_as_a_share_of_the_rows(learned):
     assert float(step.median()) == pytest.approx(0.05 * float(size), rel=1e-3)
     plain = run(learned, 'finetune', options={'steps': 1, 'lr_relative': 0.05, 'lr': 1e-3})
     assert float((plain.model.embedding - learned.model.embedding).detach().abs().max()) < 2e-3
+
+
+@pytest.mark.parametrize('factor', [1.0, 0.1, 0.0])
+def test_parameters_without_rows_have_a_rate_of_their_own(factor):
+    data = graphrec.datasets.planted(40, 30, num_interactions=300, num_communities=2, seed=0)
+    model = LIRDRec.from_graph(data, dim=8)
+    pairs = data['user', 'interacts', 'item'].edge_index[:, :9].t().tolist()
+    result = unlearn.forget(
+        model,
+        data,
+        unlearn.RemoveInteractions(pairs),
+        'finetune',
+        options={'steps': 1, 'lr': 1e-3, 'shared_scale': factor},
+    )
+    before = dict(model.named_parameters())
+    moved = {
+        name: (parameter - before[name]).detach().abs()
+        for name, parameter in result.model.named_parameters()
+    }
+    # The median: a user that is left with nothing has a row that was drawn anew.
+    assert float(moved['user'].median()) == pytest.approx(1e-3, rel=1e-2)
+    shared = [float(step.max()) for name, step in moved.items() if name not in model.node_rows()]
+    assert max(shared) == pytest.approx(1e-3 * factor, rel=1e-2)

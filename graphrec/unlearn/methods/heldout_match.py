@@ -17,6 +17,8 @@ from graphrec.unlearn.standardised import user_scores
 from graphrec.unlearn.task import Outcome, Task
 from graphrec.unlearn.teacher import Distillation, Teacher
 
+_BEFORE = 2  # Looks before the multiplier moves: the first gaps are those of the start.
+
 
 @dataclasses.dataclass(frozen=True)
 class HeldoutMatchOptions(RepairOptions):
@@ -27,6 +29,10 @@ class HeldoutMatchOptions(RepairOptions):
         retain_weight: :math:`\beta`, of the model's own loss.
         distillation: :math:`\gamma`, of staying at the original's scores elsewhere, in
             units of their spread.
+        emphasis: :math:`\kappa`, of the pairs at the top of the original's scores in that term
+            (:class:`~graphrec.unlearn.teacher.Distillation`).
+        multiplier: :math:`\rho`, how fast the mean of forgotten scores is driven to that of
+            their targets.
         users: Users a step whose scores are held in place.
         forget_batch: Forgotten pairs a step.
         target: What :math:`\tau` is: ``'conditional'``, the quantile among held-out pairs of
@@ -36,13 +42,16 @@ class HeldoutMatchOptions(RepairOptions):
     forget_weight: float = 0.5
     retain_weight: float = 0.5
     distillation: float = 4.0
+    emphasis: float = 0.0
+    multiplier: float = 0.0
     users: int = 128
     forget_batch: int = 1024
     target: Literal['conditional', 'marginal'] = 'conditional'
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ('forget_weight', 'retain_weight', 'distillation'):
+        weights = ('forget_weight', 'retain_weight', 'distillation', 'emphasis', 'multiplier')
+        for name in weights:
             if not getattr(self, name) >= 0:
                 raise GraphError(f'{name!r} must not be negative (got {getattr(self, name)})')
         if self.target not in ('conditional', 'marginal'):
@@ -68,9 +77,12 @@ def heldout_match(task: Task, options: HeldoutMatchOptions) -> Outcome:
 
     where the last mean is over drawn users and all items, forgotten pairs left out, and
     :math:`\sigma^0_u` is the spread of a user's scores under the original. Both
-    sides of :math:`\tau` are held, so that its optimum is the level of held-out pairs. The
-    teacher :math:`s^0` was itself trained with the forgotten pairs: what they did to
-    *other* pairs is preserved, not removed. No guarantee.
+    sides of :math:`\tau` are held, so that its optimum is the level of held-out pairs, but for
+    what the last term holds back. A multiplier makes up for that (the method of multipliers, for
+    the mean alone): at every look after the second,
+    :math:`\lambda \leftarrow \lambda + \rho \, \mathbb{E} (z_{ui} - \tau_{ui})`, and forgotten
+    pairs aim at :math:`\tau_{ui} - \lambda`. The teacher :math:`s^0` was itself trained with the
+    forgotten pairs: what they did to *other* pairs is preserved, not removed. No guarantee.
 
     Raises:
         GraphError: If forgotten pairs are still served and the graph has no validation edges.
@@ -78,8 +90,8 @@ def heldout_match(task: Task, options: HeldoutMatchOptions) -> Outcome:
     if not task.served.size(1):
         return _without_pairs(task, options)
     teacher = Teacher.of(task)
-    matching = _Matching(task, Targets(task, teacher, options.target))
-    held = Distillation(task, teacher, options.users)
+    matching = _Matching(task, Targets(task, teacher, options.target), options.multiplier)
+    held = Distillation(task, teacher, options.users, options.emphasis)
     retained = retained_loss(task) if options.retain_weight else None
     order = _shuffled(task, options.forget_batch)
 
@@ -164,8 +176,9 @@ class _Matching:
     """The matching term, with each user's mean as a product of vectors, so that no row of
     scores is formed where a gradient is wanted."""
 
-    def __init__(self, task: Task, targets: Targets) -> None:
-        self.task, self._targets = task, targets
+    def __init__(self, task: Task, targets: Targets, multiplier: float = 0.0) -> None:
+        self.task, self._targets, self._multiplier = task, targets, multiplier
+        self._looks, self._shift = 0, 0.0
         self.target = torch.zeros(task.served.size(1), device=task.device)
         self.users, self.row = torch.unique(task.served[0], return_inverse=True)
         place = torch.full((task.model.num_users,), -1, device=task.device)
@@ -190,14 +203,22 @@ class _Matching:
         own = self.users.numel()
         self._std = found.std[found.row[:own]]
         self.target = self._targets(found.z[own:])
+        self._looks += 1
+        if self._multiplier:
+            gap = self._scores({name: each.detach() for name, each in z.items()}) - self.target
+            if self._looks > _BEFORE:
+                self._shift += self._multiplier * float(gap.mean())
+            self.target = self.target - self._shift
 
     def __call__(self, z: dict[str, Tensor], index: Tensor) -> Tensor:
+        return (self._scores(z, index) - self.target[index]).square().mean()
+
+    def _scores(self, z: dict[str, Tensor], index: Tensor | slice = slice(None)) -> Tensor:
         row, item = self.row[index], self.task.served[1][index]
         total = (z['item'] * self._free).sum(0)
         centre = (total - self._seen @ z['item']) / self._count
         user = z['user'][self.users[row]]
-        score = (user * (z['item'][item] - centre[row])).sum(1) / self._std[row]
-        return (score - self.target[index]).square().mean()
+        return (user * (z['item'][item] - centre[row])).sum(1) / self._std[row]
 
 
 def _shuffled(task: Task, size: int):  # type: ignore[no-untyped-def]

@@ -8,6 +8,7 @@ from graphrec.unlearn.methods.heldout_match import (
     HeldoutMatchOptions,
     Targets,
     _Matching,
+    heldout_match,
     matched_quantiles,
 )
 from graphrec.unlearn.standardised import user_scores
@@ -60,6 +61,20 @@ def test_distillation_leaves_forgotten_pairs_and_removed_nodes_out(learned, make
     assert float(held({'user': moved, 'item': item})) == pytest.approx(float(wanted), rel=1e-4)
 
 
+def test_emphasis_weighs_the_top_of_the_scores(task):
+    teacher = Teacher.of(task)
+    moved = teacher.user + torch.randn(teacher.user.shape, generator=torch.manual_seed(0))
+    held = Distillation(task, teacher, users=10**6, emphasis=0.7)
+    taught = teacher.user @ teacher.item.t()
+    spread = taught.std(1, correction=0, keepdim=True)
+    weight = 1 + 0.7 * ((taught - taught.mean(1, keepdim=True)) / spread).clamp(min=0).square()
+    weight[task.served[0], task.served[1]] = 0
+    gap = ((moved - teacher.user) @ teacher.item.t() / spread).square()
+    wanted = (weight * gap).sum() / weight.sum()
+    found = float(held({'user': moved, 'item': teacher.item}))
+    assert found == pytest.approx(float(wanted), rel=1e-4)
+
+
 def test_distillation_knows_no_scale(task):
     teacher = Teacher.of(task)
     user = teacher.user + torch.randn(teacher.user.shape, generator=torch.manual_seed(0))
@@ -94,6 +109,34 @@ def test_it_reaches_the_level_of_held_out_pairs_and_keeps_the_rest(learned, gold
     assert abs(after - 0.5) < 0.1
     recall = result.report.metrics['valid_recall@20']
     assert recall['after'] > 0.95 * recall['before']
+
+
+def test_the_multiplier_waits_then_adds_up_the_mean_gap(task):
+    with torch.no_grad():
+        z = task.model.forward()
+    targets = Targets(task, Teacher.of(task))
+    plain, moved = _Matching(task, targets), _Matching(task, targets, 0.5)
+    plain.look(z)
+    gap = float((user_scores(task.model.ranker(), task.data, task.served).z - plain.target).mean())
+    assert gap > 0.1
+    for shift in (0, 0, 0.5, 1):
+        moved.look(z)
+        wanted = float((plain.target - moved.target).mean())
+        assert wanted == pytest.approx(shift * gap, rel=1e-4, abs=1e-5)
+
+
+def test_the_multiplier_brings_scores_to_the_mean_of_their_targets(learned, make_task):
+    def gap(multiplier):
+        task = make_task(learned.model, learned.data, learned.edit, learned.fit)
+        targets = Targets(task, Teacher.of(task))
+        options = HeldoutMatchOptions(
+            steps=150, retain_weight=0, decay=True, stop=False, multiplier=multiplier
+        )
+        ranker = heldout_match(task, options).model.ranker()
+        held = user_scores(ranker, task.data, targets.reference).z
+        return float((user_scores(ranker, task.data, task.served).z - targets(held)).mean())
+
+    assert abs(gap(0.5)) < gap(0.0) / 2
 
 
 def test_without_validation_it_says_what_is_missing(learned):
