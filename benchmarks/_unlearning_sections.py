@@ -1,4 +1,5 @@
-"""Sections of ``docs/unlearning.md`` about planted data, from what their benchmarks stored."""
+"""Sections of ``docs/unlearning.md`` on planted data and on days of requests, from what their
+benchmarks stored."""
 
 import json
 import statistics
@@ -7,15 +8,20 @@ from typing import Any
 
 from _timing import report
 
-STORED = {'planted': 'unlearning_planted.json', 'stream': 'unlearning_stream.json'}
+PLANTED = 'unlearning_planted.json'
+#: By data set.
+STREAM = {
+    'lastfm-2k-mm': 'unlearning_stream-lastfm-2k-mm.json',
+    'planted': 'unlearning_stream.json',
+}
 
 
 def stored_sections(folder: Path) -> list[str]:
     """The sections of the records that lie in the folder."""
-    makers = {'planted': planted_section, 'stream': stream_section}
+    makers = [(PLANTED, planted_section), *((file, stream_section) for file in STREAM.values())]
     return [
-        makers[name](json.loads((folder / file).read_text()))
-        for name, file in STORED.items()
+        make(json.loads((folder / file).read_text()))
+        for file, make in makers
         if (folder / file).is_file()
     ]
 
@@ -96,14 +102,18 @@ def stream_section(record: dict[str, Any]) -> str:
         drifts.append(row)
     last = _at(record['gold recall'], record['counts'][-1])
     same = 'the same' if sequence['same graph'] else 'NOT the same'
-    return f"""## A day of requests
+    name = settings.get('data', 'planted')
+    shown = 'planted data' if name == 'planted' else name
+    command = 'python benchmarks/unlearning_stream.py'
+    command += '' if name == 'planted' else f' --data {name}'
+    return f"""## A day of requests: {shown}
 
-{settings['requests']:,} requests of one interaction each on planted data
-({settings['users']} users, {settings['items']} items), one after the other or united in batches,
-by `{settings['method']}` with {settings['steps']} steps a run; seconds without evaluation.
+{settings['requests']:,} requests of one interaction each on {shown}
+({settings['users']:,} users, {settings['items']:,} items), one after the other or united in
+batches, by `{settings['method']}` with {settings['steps']} steps a run; seconds without evaluation.
 Retrained on the graph at the end of the day, test recall is {last:.4f}. Single
 interactions are too few for the stop rule, so that most runs say `not_measurable`: audit at the
-end of a day. Made by `python benchmarks/unlearning_stream.py`.
+end of a day. Made by `{command}`.
 
 {report(days)}
 

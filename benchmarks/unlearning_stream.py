@@ -5,7 +5,8 @@ lists are from those of models retrained on the graph after so many requests; tw
 models differ too, which is the yardstick. Twenty requests in turn are also compared with their
 union: the graph must be the same.
 
-    python benchmarks/unlearning_stream.py --docs docs/unlearning.md
+    python benchmarks/unlearning_stream.py
+    python benchmarks/unlearning_stream.py --data lastfm-2k-mm
 """
 
 import argparse
@@ -13,20 +14,21 @@ import sys
 from typing import Any
 
 import torch
-from _jobs import machine
-from _timing import measured, parser
-from _unlearning_sections import stream_section
+from _jobs import machine, with_validation
+from _timing import DATA_ROOT, measured, parser
+from _unlearning_plan import BACKBONES, SETS, Backbone
+from _unlearning_sections import STREAM, stream_section
 from torch_geometric.data import HeteroData
 
 from graphrec import models, unlearn
-from graphrec.datasets import planted
+from graphrec.datasets import load, planted
 from graphrec.evaluation import evaluate
 from graphrec.graphs.schema import train_edges
 from graphrec.training import fit
 from graphrec.unlearn.stream import drift, forget_stream
 
-CONFIG = {'dim': 16, 'num_layers': 2}
 SEQUENCE = 20
+PLANTED = 'planted'
 
 
 def requests(data: HeteroData, count: int, seed: int = 0) -> list[unlearn.Edit]:
@@ -38,36 +40,28 @@ def requests(data: HeteroData, count: int, seed: int = 0) -> list[unlearn.Edit]:
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Runs the day for each size of a batch."""
-    data = planted(
-        args.users, args.items, num_interactions=args.interactions, modalities={}, seed=0
-    )
-    settings = {
-        'epochs': args.epochs,
-        'batch_size': 512,
-        'lr': 1e-2,
-        'patience': None,
-        'eval_every': args.epochs,
-    }
-    model = models.LightGCN.from_graph(data, **CONFIG)
-    fit(model, data, progress=False, **settings)
+    data, backbone = setting(args)
+
+    def trained(graph: HeteroData, seed: int) -> models.LightGCN:
+        made = models.LightGCN.from_graph(graph, seed=seed, **backbone.config)
+        fit(made, graph, seed=seed, progress=False, **backbone.fit)
+        return made
+
+    model = trained(data, 0)
     edits = requests(data, args.requests)
     counts = [n for n in (1, 10, 100) if n < len(edits)] + [len(edits)]
-    users = torch.arange(args.users)
+    users = torch.arange(model.num_users)
     golds, yardstick, recalls = {}, {}, {}
     for count in counts:
         graph = unlearn.EditSet(tuple(edits[:count])).apply(data, digests=False).data
-        pair = []
-        for seed in (1, 2):
-            gold = models.LightGCN.from_graph(graph, seed=seed, **CONFIG)
-            fit(gold, graph, seed=seed, progress=False, **settings)
-            pair.append(gold)
+        pair = [trained(graph, seed) for seed in (1, 2)]
         golds[count], yardstick[count] = pair[0], drift(*pair, users)
         recalls[count] = recall(pair[0], graph)
-    more = {'method': args.method, 'fit': settings, 'options': {'steps': args.steps}}
+    more = {'method': args.method, 'fit': backbone.fit, 'options': {'steps': args.steps}}
     days = {}
     for batch in args.batches:
         day = forget_stream(
-            model, data, edits, batch=batch, golds=golds, drift_users=args.users,
+            model, data, edits, batch=batch, golds=golds, drift_users=users.numel(),
             digests=False, **more,
         )  # fmt: skip
         history = day.history
@@ -85,7 +79,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         }
     return {
         'machine': machine(),
-        'settings': {n: v for n, v in vars(args).items() if isinstance(v, (int, str))},
+        'settings': {n: v for n, v in vars(args).items() if isinstance(v, (int, str))}
+        | {'users': model.num_users, 'items': model.num_items},
         'counts': counts,
         'gold against gold': yardstick,
         'gold recall': recalls,
@@ -93,6 +88,24 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         'days': days,
         'sequence': sequence(model, data, edits[:SEQUENCE], users, more),
     }
+
+
+def setting(args: argparse.Namespace) -> tuple[HeteroData, Backbone]:
+    """The graph, and LightGCN with its settings: those chosen for a real set."""
+    if args.data != PLANTED:
+        data, _ = with_validation(load(DATA_ROOT / args.data))
+        return data, next(each for each in BACKBONES[args.data] if each.name == 'LightGCN')
+    data = planted(
+        args.users, args.items, num_interactions=args.interactions, modalities={}, seed=0
+    )
+    settings = {
+        'epochs': args.epochs,
+        'batch_size': 512,
+        'lr': 1e-2,
+        'patience': None,
+        'eval_every': args.epochs,
+    }
+    return data, Backbone('LightGCN', {'dim': 16, 'num_layers': 2}, settings)
 
 
 def sequence(
@@ -123,7 +136,8 @@ def recall(model: models.Recommender, data: HeteroData) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    made = parser(__doc__, 'docs/benchmarks/unlearning_stream.json')
+    made = parser(__doc__, f'docs/benchmarks/{STREAM[PLANTED]}')
+    made.add_argument('--data', default=PLANTED, choices=[PLANTED, *SETS])
     made.add_argument('--users', type=int, default=150)
     made.add_argument('--items', type=int, default=120)
     made.add_argument('--interactions', type=int, default=4500)
@@ -132,7 +146,10 @@ def main(argv: list[str] | None = None) -> int:
     made.add_argument('--batches', type=int, nargs='+', default=[1, 10, 60])
     made.add_argument('--method', default='heldout_match')
     made.add_argument('--steps', type=int, default=2, help='gradient steps a run')
-    return measured(made.parse_args(argv), measure, stream_section, 'stream')
+    args = made.parse_args(argv)
+    if args.data != PLANTED and args.out == made.get_default('out'):
+        args.out = args.out.with_name(f'unlearning_stream-{args.data}.json')
+    return measured(args, measure, stream_section, 'stream')
 
 
 if __name__ == '__main__':
