@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphrec.errors import GraphError
+from graphrec.graphs.schema import train_edges
 from graphrec.models.recommender import Recommender
 from graphrec.unlearn.forget_set import EditResult
 from graphrec.unlearn.monitor import served_pairs
@@ -46,6 +47,8 @@ _MATCH_FEATURES = _MATCH | {
 
 _FIRM: dict[str, Any] = {'emphasis': 2.0, 'multiplier': 1.0}
 
+_FEW = 0.005  # Of the training interactions.
+
 #: Attempts in turn, by kind of request. The second one is another schedule of the first; after
 #: a loss of utility it is the one in :data:`HOLD`.
 #:
@@ -79,6 +82,11 @@ _FIRM: dict[str, Any] = {'emphasis': 2.0, 'multiplier': 1.0}
 #: scores of 0.049 and 0.060, where a hold of 32 without all of the above leaves 0.090 and 0.102
 #: and 0.108 on the first.
 #:
+#: ``'few interactions'``: at most one in two hundred. Few rows move, and arrive sooner: with 0.1 %
+#: of lastfm-2k-mm, validation recall, area and distance of scores are 0.427, 0.506 and 0.114 after
+#: 50 steps and 0.428, 0.504 and 0.114 after 150; with 1 %, 0.429, 0.504 and 0.050 and 0.428,
+#: 0.499 and 0.047.
+#:
 #: ``'interactions, trained features'``: the same of a model that trains features of items as
 #: well, which has more to move: FREEDOM on lastfm-2k-mm (retrained 0.497) ends at 0.498 with a
 #: distance of 0.014, and without multiplier and emphasis at 0.501 and 0.017. After a loss of
@@ -97,6 +105,10 @@ TABLE: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     'interactions': (
         ('heldout_match', _MATCH | {'forget_weight': 1.5, 'steps': 150}),
         ('heldout_match', _MATCH | {'forget_weight': 2.0, 'steps': 300}),
+    ),
+    'few interactions': (
+        ('heldout_match', _MATCH | {'forget_weight': 1.5, 'steps': 50}),
+        ('heldout_match', _MATCH | {'forget_weight': 1.5, 'steps': 150}),
     ),
     'interactions, trained features': (
         ('heldout_match', _MATCH_FEATURES | {'forget_weight': 2.0}),
@@ -131,8 +143,12 @@ _PREFERENCE = (
 def request_kind(edited: EditResult, model: Recommender) -> str:
     """The row of :data:`TABLE` for a request to a model."""
     forget = edited.forget
-    if served_pairs(edited.data, forget).size(1):
-        return 'interactions, trained features' if model.feature_rows() else 'interactions'
+    pairs = served_pairs(edited.data, forget).size(1)
+    if pairs and model.feature_rows():
+        return 'interactions, trained features'
+    if pairs:
+        few = pairs <= _FEW * (train_edges(edited.data).size(1) + forget.pairs.size(1))
+        return 'few interactions' if few else 'interactions'
     if any(each.numel() for each in (forget.users, forget.items, forget.emptied)):
         return 'nodes'
     return 'features'

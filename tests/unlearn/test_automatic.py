@@ -32,6 +32,7 @@ def test_kinds_of_requests(data):
     everything = edges[:, edges[0] == edges[0, 0]].t().tolist()
     for edit, kind in (
         (interactions, 'interactions'),
+        (unlearn.RemoveInteractions(pairs(data)[:1]), 'few interactions'),
         (unlearn.RemoveInteractions(everything), 'nodes'),
         (unlearn.RemoveUsers([1]), 'nodes'),
         (unlearn.RemoveItems([1]), 'nodes'),
