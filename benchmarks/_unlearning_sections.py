@@ -86,6 +86,7 @@ def stream_section(record: dict[str, Any]) -> str:
             'ms a request': 1e3 * day['seconds a request'],
             'longest run, s': day['longest run'],
             'test R@20 after': f'{day["test recall@20"]:.4f}',
+            'forget AUC after': f'{day["forget auc"]:.3f}',
             'statuses': ', '.join(f'{n} {name}' for name, n in day['statuses'].items()),
         }
         for size, day in record['days'].items()
@@ -110,10 +111,12 @@ def stream_section(record: dict[str, Any]) -> str:
 
 {settings['requests']:,} requests of one interaction each on {shown}
 ({settings['users']:,} users, {settings['items']:,} items), one after the other or united in
-batches, by `{settings['method']}` with {settings['steps']} steps a run; seconds without evaluation.
-Retrained on the graph at the end of the day, test recall is {last:.4f}. Single
-interactions are too few for the stop rule, so that most runs say `not_measurable`: audit at the
-end of a day. Made by `{command}`.
+batches, by `{settings['method']}` as `auto` calls it, with {settings['steps']} steps a run;
+seconds without evaluation. Single interactions are too few for the stop rule, so that most runs
+say `not_measurable`: audit at the end of a day. *forget AUC* is that of the pairs of all requests
+against held-out pairs: {record['start forget auc']:.3f} before the first request. Retrained on the
+graph at the end of the day, it is {record['gold forget auc']:.3f} and test recall {last:.4f}.
+Made by `{command}`.
 
 {report(days)}
 

@@ -2,7 +2,9 @@
 
 Each request takes out one interaction. Measured are the cost of a request, and how far the
 lists are from those of models retrained on the graph after so many requests; two retrained
-models differ too, which is the yardstick. Twenty requests in turn are also compared with their
+models differ too, which is the yardstick. At the end of the day the pairs of all requests together
+are many enough to tell whether they were forgotten: by the area of membership inference against
+held-out pairs, as a run's own check has it. Twenty requests in turn are also compared with their
 union: the graph must be the same.
 
     python benchmarks/unlearning_stream.py
@@ -25,6 +27,8 @@ from graphrec.datasets import load, planted
 from graphrec.evaluation import evaluate
 from graphrec.graphs.schema import train_edges
 from graphrec.training import fit
+from graphrec.unlearn.automatic import TABLE
+from graphrec.unlearn.monitor import Monitor
 from graphrec.unlearn.stream import drift, forget_stream
 
 SEQUENCE = 20
@@ -52,12 +56,15 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     counts = [n for n in (1, 10, 100) if n < len(edits)] + [len(edits)]
     users = torch.arange(model.num_users)
     golds, yardstick, recalls = {}, {}, {}
+    union = unlearn.EditSet(tuple(edits)).apply(data, digests=False)
+    monitor = Monitor(union.data, union.forget)
     for count in counts:
         graph = unlearn.EditSet(tuple(edits[:count])).apply(data, digests=False).data
         pair = [trained(graph, seed) for seed in (1, 2)]
         golds[count], yardstick[count] = pair[0], drift(*pair, users)
         recalls[count] = recall(pair[0], graph)
-    more = {'method': args.method, 'fit': backbone.fit, 'options': {'steps': args.steps}}
+    own = TABLE['few interactions'][0][1] if args.method == 'heldout_match' else {}
+    more = {'method': args.method, 'fit': backbone.fit, 'options': own | {'steps': args.steps}}
     days = {}
     for batch in args.batches:
         day = forget_stream(
@@ -76,6 +83,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 zip(known['requests'].tolist(), known['gold_drift'].tolist(), strict=True)
             ),
             'test recall@20': recall(day.model, day.data),
+            'forget auc': monitor.auc(day.model),
         }
     return {
         'machine': machine(),
@@ -84,6 +92,8 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         'counts': counts,
         'gold against gold': yardstick,
         'gold recall': recalls,
+        'gold forget auc': monitor.auc(golds[len(edits)]),
+        'start forget auc': monitor.auc(model),
         'start against gold': {count: drift(golds[count], model, users) for count in counts},
         'days': days,
         'sequence': sequence(model, data, edits[:SEQUENCE], users, more),
@@ -145,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
     made.add_argument('--requests', type=int, default=1440, help='one a minute for a day')
     made.add_argument('--batches', type=int, nargs='+', default=[1, 10, 60])
     made.add_argument('--method', default='heldout_match')
-    made.add_argument('--steps', type=int, default=2, help='gradient steps a run')
+    made.add_argument('--steps', type=int, default=10, help='gradient steps a run')
     args = made.parse_args(argv)
     if args.data != PLANTED and args.out == made.get_default('out'):
         args.out = args.out.with_name(f'unlearning_stream-{args.data}.json')

@@ -230,7 +230,8 @@ def _finish(
             'forget_auc': monitor.auc(model),
             f'valid_recall@{monitor.k}': monitor.recall(model),
         }
-        _judge(report, after, before, monitor, model.has_queries)
+        unmoved = METHODS[report.method].moves and not outcome.needless and not report.update_norm
+        _judge(report, after, before, monitor, model.has_queries, unmoved)
     report.metrics = {
         name: {'before': before[name], 'after': after[name]}
         for name in before
@@ -248,6 +249,7 @@ def _judge(
     before: dict[str, float],
     monitor: Monitor,
     reads_queries: bool,
+    unmoved: bool,
 ) -> None:
     auc, recall = after['forget_auc'], after[f'valid_recall@{monitor.k}']
     floor = (1 - monitor.epsilon) * before[f'valid_recall@{monitor.k}']
@@ -255,7 +257,7 @@ def _judge(
         report.status = 'under_forgotten'
     elif report.guarantee == 'E':
         report.status = 'passed'
-    elif METHODS[report.method].moves and report.update_norm == 0:
+    elif unmoved:
         report.status = 'failed'
         report.reason += '; no parameter changed'
     elif recall < floor:

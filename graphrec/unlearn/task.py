@@ -66,6 +66,8 @@ class Outcome:
         preparation: Seconds of work that is done once and serves later requests too.
         guarantee: The guarantee class, where it depends on options.
         evaluation: Seconds of evaluation inside the method beyond those of the monitor.
+        needless: Whether the method found that no parameter has to change. The status is then
+            what is measured, and not that of a run that should have changed something.
     """
 
     model: Recommender
@@ -76,6 +78,7 @@ class Outcome:
     evaluation: float = 0.0
     guarantee: str | None = None
     data: HeteroData | None = None
+    needless: bool = False
 
 
 @dataclasses.dataclass

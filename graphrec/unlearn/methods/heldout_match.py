@@ -18,6 +18,7 @@ from graphrec.unlearn.task import Outcome, Task
 from graphrec.unlearn.teacher import Distillation, Teacher
 
 _BEFORE = 2  # Looks before the multiplier moves: the first gaps are those of the start.
+_ENOUGH = 1e-3  # Standard deviations of a user's scores.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +91,12 @@ def heldout_match(task: Task, options: HeldoutMatchOptions) -> Outcome:
     if not task.served.size(1):
         return _without_pairs(task, options)
     teacher = Teacher.of(task)
-    matching = _Matching(task, Targets(task, teacher, options.target), options.multiplier)
+    targets = Targets(task, teacher, options.target)
+    if not (targets.are_below or options.retain_weight):
+        task.settle()
+        reason = 'every forgotten pair already scores like held-out pairs like it'
+        return Outcome(task.model, 0, reason, needless=True)
+    matching = _Matching(task, targets, options.multiplier)
     held = Distillation(task, teacher, options.users, options.emphasis)
     retained = retained_loss(task) if options.retain_weight else None
     order = _shuffled(task, options.forget_batch)
@@ -142,14 +148,16 @@ class Targets:
         self.reference = monitor.reference
         both = torch.cat([task.served, self.reference], dim=1)
         scores = user_scores(teacher.ranker(), task.data, both).z
-        self._z = z = scores[: task.served.size(1)]
+        z, held = scores.split([task.served.size(1), self.reference.size(1)])
+        self._z = z
         self._level: Callable[[Tensor], Tensor]
         if kind == 'marginal':
             self._level = lambda held: matched_quantiles(z, held, monitor.weight)
         else:
             features = monitor.features(task.served), monitor.of_reference
-            held = scores[task.served.size(1) :]
             self._level = ExpectedLevel(z, held, *features, monitor.weight)
+        #: Whether any pair has to come down.
+        self.are_below = bool((z - self(held) > _ENOUGH).any())
 
     def __call__(self, held: Tensor) -> Tensor:
         return torch.minimum(self._level(held), self._z)  # Forgetting never raises a pair.

@@ -177,3 +177,21 @@ def test_targets_follow_the_level_of_held_out_pairs(task):
     lower = targets(held - 0.5)
     assert torch.allclose(lower, targets(held) - 0.5, atol=0.3)
     assert float((targets(held) - lower).mean()) > 0.3
+
+
+def test_a_pair_that_scores_low_enough_needs_no_repair(learned):
+    model = graphrec.models.LightGCN.from_graph(learned.data, dim=8)  # It has learned nothing yet.
+    edges = learned.data['user', 'interacts', 'item'].edge_index
+    z = user_scores(model.ranker(), learned.data, edges).z
+
+    def run(place, method, **more):
+        edit = unlearn.RemoveInteractions([tuple(edges[:, place].tolist())])
+        return unlearn.forget(model, learned.data, edit, method, fit=learned.fit, **more).report
+
+    report = run(z.argmin(), 'auto')
+    assert report.update_norm == 0
+    assert report.steps == 0
+    assert report.status == 'not_measurable'
+    assert 'already scores like held-out pairs' in report.reason
+    assert run(z.argmax(), 'auto').update_norm > 0
+    assert run(z.argmin(), 'heldout_match', options={'steps': 0}).status == 'failed'
