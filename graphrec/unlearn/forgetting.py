@@ -67,6 +67,11 @@ def forget(
     optimiser. 5. Cheap checks give the status; :func:`graphrec.unlearn.audit` has the last
     word. Models in closed form are built anew, which is exact.
 
+    A run that met a number that is not finite is ``'failed'``, and so is one that changed no
+    parameter, unless the method found that none has to: a pair that scores no higher than held-out
+    pairs like it needs the edit of the graph alone. The status is then what is measured, which for
+    a few pairs is ``'not_measurable'``, and the reason says so.
+
     The model and the graph that come in are never changed. Same seed, same bits.
 
     Args:
