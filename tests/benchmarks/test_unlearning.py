@@ -72,6 +72,8 @@ def test_a_request_is_run_resumed_and_written(bench, tmp_path):
     assert '| edit_only | 3 ' in page
     assert '| lastfm-2k-mm | LightGCN | interactions-5 | ' in page
     assert 'Missing: suppress (3)' in page
+    passed = sum(r['audit']['status'] == 'passed' for name, r in again.items() if '-auto-' in name)
+    assert f'{passed} of 3 runs pass, and in {int(passed > 1)} of 1 requests' in page
 
 
 def test_a_cell_that_fails_is_stored_with_its_error(bench, tmp_path, monkeypatch):
