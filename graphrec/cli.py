@@ -138,7 +138,7 @@ def describe(
 @click.option(
     '--model',
     'name',
-    type=click.Choice(list(runs.MODELS)),
+    type=click.Choice(list(runs.MODELS), case_sensitive=False),
     default='lightgcn',
     show_default=True,
     help='Method.',

@@ -315,6 +315,12 @@ def test_train_without_out_names_the_folder_after_data_and_model(folder, tmp_pat
     assert (tmp_path / document['saved'] / 'model.json').exists()
 
 
+def test_a_model_may_be_named_by_its_class(folder, tmp_path):
+    out = tmp_path / 'm'
+    document = run_json('train', folder, '--model', 'Popularity', '--out', out, '--k', 5)
+    assert document['scores'][0]['model'] == 'Popularity'
+
+
 def test_models_are_listed_one_line_each():
     lines = run('models').output.splitlines()
     assert [line.split()[0] for line in lines] == list(runs.MODELS)

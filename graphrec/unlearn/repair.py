@@ -58,6 +58,8 @@ class RepairOptions:
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 0:
             raise GraphError(f"'steps' must not be negative (got {self.steps})")
+        if self.hops < 0:
+            raise GraphError(f"'hops' must not be negative (got {self.hops})")
         if self.check_every < 1:
             raise GraphError(f"'check_every' must be at least 1 (got {self.check_every})")
         for name in ('lr', 'lr_scale', 'lr_relative'):

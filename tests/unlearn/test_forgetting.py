@@ -264,6 +264,7 @@ def test_the_report_is_plain_and_names_no_node(learned):
         ({'options': {'forget_weight': 2.0}}, 'forget_weight'),
         ({'options': {'steps': -1}}, 'steps'),
         ({'options': {'check_every': 0}}, 'check_every'),
+        ({'options': {'hops': -1}}, 'hops'),
         ({'options': {'trainable': 'some'}}, 'trainable'),
         ({'options': {'lr': 0.0}}, 'lr'),
         ({'options': {'lr_relative': 0.0}}, 'lr_relative'),
