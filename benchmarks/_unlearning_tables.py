@@ -39,7 +39,7 @@ of the repair and of rebuilding the graph, without evaluation; *times faster* co
 golds. Most of it ran on one thread beside other work that came and went, so seconds are upper
 bounds and ratios rough. Alone on a core (`--requests interactions-5 users-5 items-5 --methods
 auto --seeds 0 1 2 --threads 1` with folders of its own for cells and models; LightGCN,
-lastfm-2k-mm) gold took 15.2, 14.3 and 17.4 s and `auto` 1.2, 0.3 and 0.3 s: 13, 43 and 51 times
+lastfm-2k-mm) gold took 15.2, 14.3 and 17.4 s and `auto` 1.5, 0.3 and 0.3 s: 10, 43 and 51 times
 less. Sharded methods run once; their seconds are those of the shards and do not hold the training
 of the sharded system that a deployment would have done before the request. Requests of other
 sizes than 5 % and 1 %, all of CURE4Rec and all with LIRDRec have three golds and three unlearned
