@@ -22,6 +22,7 @@ class Equivalence:
     Attributes:
         metric: Its name.
         difference: Unlearned minus the mean of the golds.
+        audited: The same of the model under audit alone.
         margin: :math:`\Delta = \max(Q_M, 1\,\% \cdot \bar M_g)`.
         interval: 90 % interval of the difference, over training seeds; equivalence at the 5 %
             level is that it lies within :math:`\pm \Delta`.
@@ -31,6 +32,7 @@ class Equivalence:
 
     metric: str
     difference: float
+    audited: float
     margin: float
     interval: tuple[float, float]
     p_value: float
@@ -88,4 +90,4 @@ def equivalence(
         outcome = 'equivalent'
     else:
         outcome = 'inconclusive'
-    return Equivalence(metric, difference, delta, (low, high), p_value, outcome)
+    return Equivalence(metric, difference, audited, delta, (low, high), p_value, outcome)

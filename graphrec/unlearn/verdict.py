@@ -149,5 +149,6 @@ def _against(test: Equivalence) -> str:
     low, high = test.interval
     return (
         f'{test.metric} is {test.outcome} against gold: difference {test.difference:+.4f} '
-        f'(90 % interval {low:+.4f} to {high:+.4f}), margin {test.margin:.4f}'
+        f'(90 % interval {low:+.4f} to {high:+.4f}), of this model alone {test.audited:+.4f}, '
+        f'margin {test.margin:.4f}'
     )

@@ -4,6 +4,7 @@ import pytest
 from scipy import stats
 
 from graphrec.unlearn.equivalence import equivalence
+from graphrec.unlearn.verdict import verdict
 
 GOLDS = (0.300, 0.302, 0.301, 0.299, 0.298)
 
@@ -35,6 +36,13 @@ def test_the_margin_is_the_band_where_that_is_wider():
 )
 def test_outcomes(values, outcome):
     assert equivalence('recall@20', values, GOLDS).outcome == outcome
+
+
+def test_the_model_under_audit_is_told_apart_from_the_mean():
+    found = equivalence('recall@20', [0.25, 0.33, 0.32], GOLDS)
+    assert found.difference == pytest.approx(0)
+    assert found.audited == pytest.approx(-0.05)
+    assert 'of this model alone -0.0500' in verdict([], [], [found], 5).reasons[0]
 
 
 def test_no_difference_and_too_few_golds():
