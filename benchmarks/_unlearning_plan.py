@@ -89,6 +89,19 @@ BACKBONES: dict[str, tuple[Backbone, ...]] = {
     'cure4rec-ml-100k': (Backbone('LightGCN', {'num_layers': 2, 'reg': 1e-3}, _LIGHTGCN),),
 }
 
+
+def planted_backbone(epochs: int) -> Backbone:
+    """LightGCN on planted data: always so many epochs."""
+    settings = {
+        'epochs': epochs,
+        'batch_size': 512,
+        'lr': 1e-2,
+        'patience': None,
+        'eval_every': epochs,
+    }
+    return Backbone('LightGCN', {'dim': 16, 'num_layers': 2}, settings)
+
+
 HEADLINE = ('interactions-5', 'users-5', 'items-5', 'interactions-1', 'users-1', 'items-1')
 BREADTH = (
     'interactions-0.1',

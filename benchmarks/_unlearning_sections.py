@@ -8,21 +8,17 @@ from typing import Any
 
 from _timing import report
 
-PLANTED = 'unlearning_planted.json'
-#: By data set.
-STREAM = {
-    'lastfm-2k-mm': 'unlearning_stream-lastfm-2k-mm.json',
-    'planted': 'unlearning_stream.json',
-}
-
 
 def stored_sections(folder: Path) -> list[str]:
-    """The sections of the records that lie in the folder."""
-    makers = [(PLANTED, planted_section), *((file, stream_section) for file in STREAM.values())]
+    """The sections of the records that lie in the folder; days of requests are one file a set."""
+    makers = (
+        (planted_section, 'unlearning_planted.json'),
+        (stream_section, 'unlearning_stream*.json'),
+    )
     return [
-        make(json.loads((folder / file).read_text()))
-        for file, make in makers
-        if (folder / file).is_file()
+        make(json.loads(file.read_text()))
+        for make, pattern in makers
+        for file in sorted(folder.glob(pattern))
     ]
 
 
@@ -103,7 +99,7 @@ def stream_section(record: dict[str, Any]) -> str:
         drifts.append(row)
     last = _at(record['gold recall'], record['counts'][-1])
     same = 'the same' if sequence['same graph'] else 'NOT the same'
-    name = settings.get('data', 'planted')
+    name = settings['data']
     shown = 'planted data' if name == 'planted' else name
     command = 'python benchmarks/unlearning_stream.py'
     command += '' if name == 'planted' else f' --data {name}'

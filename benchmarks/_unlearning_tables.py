@@ -94,21 +94,20 @@ How to read it:
 def write_page(args: argparse.Namespace, cells: Cells, cell: Cell) -> None:
     """Writes the page to ``args.table``, whole or not at all."""
     parts = [HEAD]
-    summary: list[str] = []
-    counts: list[tuple[int, int]] = []
+    summary: list[tuple[str, int, int]] = []
     for name in SETS:
         for backbone in BACKBONES[name]:
             for request in requests(name):
-                lines, passed, count = _request(name, backbone, request, args.seeds, cells, cell)
+                lines, found = _request(name, backbone, request, args.seeds, cells, cell)
                 parts += lines
-                summary += passed
-                counts += count
+                summary += found
     head = [
         '## Summary',
         '',
         'The default method (`auto`) on every request that was run:',
-        f'{sum(passed for passed, _ in counts)} of {sum(total for _, total in counts)} runs pass, '
-        f'and in {sum(2 * passed > total for passed, total in counts)} of {len(counts)} requests',
+        f'{sum(passed for _, passed, _ in summary)} of {sum(total for *_, total in summary)} runs '
+        f'pass, and in {sum(2 * passed > total for _, passed, total in summary)} of '
+        f'{len(summary)} requests',
         'most of them. A gold model is itself held against the other golds with the same bands;',
         'so many of them would pass:',
         '',
@@ -119,7 +118,7 @@ def write_page(args: argparse.Namespace, cells: Cells, cell: Cell) -> None:
     ]
     if not summary:
         head = ['## Summary', '', 'No request on real data has been run yet.']
-    parts.insert(1, '\n'.join([*head, *summary]) + '\n')
+    parts.insert(1, '\n'.join([*head, *(line for line, *_ in summary)]) + '\n')
     parts += stored_sections(args.out.parent)
     machines = sorted({_machine(r['machine']) for r in cells.records() if 'machine' in r})
     if machines:
@@ -132,12 +131,11 @@ def write_page(args: argparse.Namespace, cells: Cells, cell: Cell) -> None:
 
 def _request(
     name: str, backbone: Backbone, request: str, seeds: list[int], cells: Cells, cell: Cell
-) -> tuple[list[str], list[str], list[tuple[int, int]]]:
-    """The table of a request, the line of the default method in the summary, and how many of
-    its runs pass, of how many."""
+) -> tuple[list[str], list[tuple[str, int, int]]]:
+    """The table of a request; and the line of the default method in the summary with how many
+    of its runs pass, of how many."""
     rows, missing, gold = [], [], None
-    summary: list[str] = []
-    counts: list[tuple[int, int]] = []
+    summary: list[tuple[str, int, int]] = []
     wanted = seeds if request in HEADLINE else seeds[:3]
     for method in METHODS:
         chosen = wanted[:1] if method in SHARDED else wanted
@@ -155,12 +153,12 @@ def _request(
             rows.append(_row(method, audits))
             if method == 'auto':
                 passed = sum(audit['status'] == 'passed' for audit in audits)
-                counts.append((passed, len(audits)))
                 short = _reasons(audits) or MISSING
                 shown = f'{passed} of {len(audits)} | {_golds(audits[0])} | {short}'
-                summary.append(f'| {name} | {backbone.name} | {request} | {shown} |')
+                line = f'| {name} | {backbone.name} | {request} | {shown} |'
+                summary.append((line, passed, len(audits)))
     if not rows or gold is None:
-        return [], [], []
+        return [], []
     named = 'drift | level' if request.startswith(_MODALITY) else 'KS | AUC'
     lines = [
         f'## {name}, {backbone.name}, {request}',
@@ -172,7 +170,7 @@ def _request(
     ]
     if missing:
         lines += ['', 'Missing: ' + ', '.join(missing) + '.']
-    return ['\n'.join(lines) + '\n'], summary, counts
+    return ['\n'.join(lines) + '\n'], summary
 
 
 def _row(method: str, audits: list[dict[str, Any]]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from _jobs import machine
 from _timing import measured, parser
-from _unlearning_plan import METHODS
+from _unlearning_plan import METHODS, planted_backbone, trained
 from _unlearning_sections import planted_section
 
 from graphrec import models, unlearn
@@ -24,8 +24,6 @@ from graphrec.evaluation import evaluate
 from graphrec.training import fit
 from graphrec.unlearn.foreign_block import teach_block
 from graphrec.unlearn.standardised import user_scores
-
-CONFIG = {'dim': 16, 'num_layers': 2}
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
@@ -41,22 +39,15 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         seed=0,
     )
     taught, pairs = teach_block(data, args.block_users, args.block_items, seed=1)
-    settings = {
-        'epochs': args.epochs,
-        'batch_size': 512,
-        'lr': 1e-2,
-        'patience': None,
-        'eval_every': args.epochs,
-    }
-    original = models.LightGCN.from_graph(taught, **CONFIG)
-    fit(original, taught, progress=False, **settings)
+    backbone = planted_backbone(args.epochs)
+    original = trained(backbone, taught, 0, models.LightGCN, fit)
     edit = unlearn.RemoveInteractions(pairs.t().tolist())
     edited = edit.apply(taught)
 
     def run(method: str, seed: int = 0) -> dict[str, Any]:
         start = time.perf_counter()
         result = unlearn.forget(
-            original, taught, edit, method, seed=seed, fit=settings, data_edited=edited
+            original, taught, edit, method, seed=seed, fit=backbone.fit, data_edited=edited
         )
         return figures(result.model) | {
             'status': result.report.status,

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from _jobs import machine, with_validation
 from _timing import DATA_ROOT, measured, parser
-from _unlearning_plan import BACKBONES, SETS, Backbone
-from _unlearning_sections import STREAM, stream_section
+from _unlearning_plan import BACKBONES, SETS, Backbone, planted_backbone, trained
+from _unlearning_sections import stream_section
 from torch_geometric.data import HeteroData
 
 from graphrec import models, unlearn
@@ -45,13 +45,7 @@ def requests(data: HeteroData, count: int, seed: int = 0) -> list[unlearn.Edit]:
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Runs the day for each size of a batch."""
     data, backbone = setting(args)
-
-    def trained(graph: HeteroData, seed: int) -> models.LightGCN:
-        made = models.LightGCN.from_graph(graph, seed=seed, **backbone.config)
-        fit(made, graph, seed=seed, progress=False, **backbone.fit)
-        return made
-
-    model = trained(data, 0)
+    model = trained(backbone, data, 0, models.LightGCN, fit)
     edits = requests(data, args.requests)
     counts = [n for n in (1, 10, 100) if n < len(edits)] + [len(edits)]
     users = torch.arange(model.num_users)
@@ -60,7 +54,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     monitor = Monitor(union.data, union.forget)
     for count in counts:
         graph = unlearn.EditSet(tuple(edits[:count])).apply(data, digests=False).data
-        pair = [trained(graph, seed) for seed in (1, 2)]
+        pair = [trained(backbone, graph, seed, models.LightGCN, fit) for seed in (1, 2)]
         golds[count], yardstick[count] = pair[0], drift(*pair, users)
         recalls[count] = recall(pair[0], graph)
     own = TABLE['few interactions'][0][1] if args.method == 'heldout_match' else {}
@@ -108,14 +102,7 @@ def setting(args: argparse.Namespace) -> tuple[HeteroData, Backbone]:
     data = planted(
         args.users, args.items, num_interactions=args.interactions, modalities={}, seed=0
     )
-    settings = {
-        'epochs': args.epochs,
-        'batch_size': 512,
-        'lr': 1e-2,
-        'patience': None,
-        'eval_every': args.epochs,
-    }
-    return data, Backbone('LightGCN', {'dim': 16, 'num_layers': 2}, settings)
+    return data, planted_backbone(args.epochs)
 
 
 def sequence(
@@ -146,7 +133,7 @@ def recall(model: models.Recommender, data: HeteroData) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    made = parser(__doc__, f'docs/benchmarks/{STREAM[PLANTED]}')
+    made = parser(__doc__, 'docs/benchmarks/unlearning_stream.json')
     made.add_argument('--data', default=PLANTED, choices=[PLANTED, *SETS])
     made.add_argument('--users', type=int, default=150)
     made.add_argument('--items', type=int, default=120)

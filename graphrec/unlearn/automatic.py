@@ -29,6 +29,7 @@ _MATCH: dict[str, Any] = {
     'distillation': 4.0,
     'emphasis': 1.0,
     'multiplier': 0.5,
+    'forget_weight': 1.5,
     'retain_weight': 0.0,
     'lr_relative': 0.04,
     'shared_scale': 0.1,
@@ -40,19 +41,16 @@ _MATCH: dict[str, Any] = {
 }
 _MATCH_FEATURES = _MATCH | {
     'distillation': 6.0,
+    'forget_weight': 2.0,
     'lr_relative': 0.07,
     'forget_batch': 1024,
     'steps': 300,
 }
 
-_FIRM = _MATCH | {'distillation': 64.0, 'emphasis': 2.0, 'multiplier': 1.0, 'forget_weight': 1.5}
-
-_FIRM_FEATURES = _MATCH_FEATURES | {
-    'distillation': 96.0,
-    'emphasis': 2.0,
-    'multiplier': 1.0,
-    'forget_weight': 2.0,
-}
+#: Of the retries.
+_HARDER: dict[str, Any] = {'emphasis': 2.0, 'multiplier': 1.0}
+_FIRM = _MATCH | _HARDER | {'distillation': 64.0}
+_FIRM_FEATURES = _MATCH_FEATURES | _HARDER | {'distillation': 96.0}
 
 _FEW = 0.005  # Of the training interactions.
 
@@ -109,15 +107,15 @@ _FEW = 0.005  # Of the training interactions.
 #: its band. 400 take a sixth of the time of retraining, 200 a twelfth. Higher rates harm the rest.
 TABLE: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     'interactions': (
-        ('heldout_match', _MATCH | {'forget_weight': 1.5, 'steps': 150}),
+        ('heldout_match', _MATCH | {'steps': 150}),
         ('heldout_match', _FIRM | {'steps': 300}),
     ),
     'few interactions': (
-        ('heldout_match', _MATCH | {'forget_weight': 1.5, 'steps': 50}),
+        ('heldout_match', _MATCH | {'steps': 50}),
         ('heldout_match', _FIRM | {'steps': 150}),
     ),
     'interactions, trained features': (
-        ('heldout_match', _MATCH_FEATURES | {'forget_weight': 2.0}),
+        ('heldout_match', _MATCH_FEATURES),
         ('heldout_match', _FIRM_FEATURES),
     ),
     'nodes': (('finetune', {'steps': 50}),),
