@@ -97,7 +97,12 @@ _FEW = 0.005  # Of the training interactions.
 #: leaves a distance of 0.091 with a hold of 96 and 0.139 with 48 (all rows moving).
 #:
 #: ``'nodes'``: users or items are gone, or users have nothing left; what remembered them is
-#: their row, which is drawn anew. A short repair on retained pairs settles their neighbours.
+#: their row, which is drawn anew. A short repair on retained pairs settles their neighbours, and
+#: goes gently, since nothing else has to move: with 5 % of the items of ml-1m (two originals;
+#: retrained models 0.009 from each other) it leaves the scores 0.039 and 0.014 away and validation
+#: recall at 0.220 and 0.221, the full rate without decay 0.102 and 0.074, 0.219 and 0.220. With 5 %
+#: of the users of ml-1m, and of TikTok's items with FREEDOM, both are the same within what seeds
+#: differ by.
 #:
 #: ``'features'``: no interaction is forgotten. Features are edited, what was built from them
 #: is rebuilt, and a repair on retained pairs makes up for the loss. FREEDOM on lastfm-2k-mm, the
@@ -118,7 +123,7 @@ TABLE: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
         ('heldout_match', _MATCH_FEATURES),
         ('heldout_match', _FIRM_FEATURES),
     ),
-    'nodes': (('finetune', {'steps': 50}),),
+    'nodes': (('finetune', {'steps': 50, 'lr_scale': 0.3, 'decay': True}),),
     'features': (('finetune', {'steps': 200}), ('finetune', {'steps': 400})),
 }
 
