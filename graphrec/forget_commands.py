@@ -6,7 +6,7 @@ from typing import Any
 import click
 import pandas as pd
 
-from graphrec import forget_job
+from graphrec import audit_job, forget_job
 from graphrec.command import PATH, Commands, common_options, data_argument, model_argument
 from graphrec.console import Output
 from graphrec.forget_request import Files, Record
@@ -147,7 +147,7 @@ def audit(
     Example: graphrec audit runs/tiktok runs/new ../shared/data/tiktok --users gone.txt
     """
     request = _request(given)
-    report = forget_job.audit_saved(
+    report = audit_job.audit_saved(
         folder, unlearned, source, golds=golds, out=out, seed=seed, **request
     )
     output.line(str(report))
