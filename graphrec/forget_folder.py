@@ -183,7 +183,7 @@ def write_result(
             written = _read(work, case, report, summary.digest_after)
         except GraphError as error:
             raise GraphError(
-                f"what was to stand in '{out}' cannot be read back ({error}); nothing was written"
+                f"what was to stand in '{out}' cannot be read back: {error}"
             ) from error
         check(written)
         document = {

@@ -32,7 +32,8 @@ class Forgotten:
         state: ``'applied'``, ``'audited'``, or ``'failed'`` for a run that must not be used
             and was not written.
         report: Of the run.
-        audit: Of the audit, where there was one.
+        audit: Of the audit, where there was one in this run.
+        verdict: Of the audit, that of an earlier run too; :obj:`None` without one.
         request: Its name in the ledger, if one is kept.
         receipt: Head of the ledger afterwards, to keep elsewhere.
     """
@@ -41,6 +42,7 @@ class Forgotten:
     state: str
     report: ForgetReport
     audit: AuditReport | None = None
+    verdict: str | None = None
     request: str | None = None
     receipt: str | None = None
 
@@ -50,6 +52,7 @@ class Forgotten:
             'out': self.out,
             'state': self.state,
             'status': self.report.status,
+            'verdict': self.verdict,
             'request': self.request,
             'receipt': self.receipt,
             'report': self.report.to_dict(),
@@ -141,9 +144,9 @@ def forget_saved(
             check_recorded(book, request, written)
 
     if done:
-        note(f"'{out}' holds the result of this request already: going on from there")
         written = read_result(out, case)
         check(written)
+        note(f"'{out}' holds the result of this request already: going on from there")
     else:
         if reached != 'received' and request is not None:
             note(f"request {request} is {reached}, but '{out}' is not there: making it again")
@@ -160,18 +163,19 @@ def forget_saved(
                 data_edited=case.edited,
                 progress=progress,
             )
+            report = dataclasses.replace(result.report, request=case.identity['edit_digest'])
+            if report.status == 'failed':
+                return Forgotten(out, 'failed', report, request=request, receipt=_receipt(book))
+            result.report = report
+            written = write_result(out, case, result, steps, check)
         except GraphError as error:
             raise GraphError(f'{error} (nothing was written{_still(book, request)})') from error
-        report = dataclasses.replace(result.report, request=case.identity['edit_digest'])
-        if report.status == 'failed':
-            return Forgotten(out, 'failed', report, None, request, _receipt(book))
-        result.report = report
-        written = write_result(out, case, result, steps, check)
     if book is not None and request is not None and reached == 'received':
         book.advance(request, 'applied', applied_facts(written, case))
     before = reached == 'audited' and all((out / name).is_file() for name in AUDIT)
-    found = None
-    if before:
+    found, verdict = None, None
+    if before and book is not None and request is not None:
+        verdict = book.request(request).facts()['verdict']['status']
         note(f"it was audited before: see '{out / AUDIT[-1]}'")
     elif audited:
         try:
@@ -181,8 +185,9 @@ def forget_saved(
                 f"'{out}' is written, but could not be audited: {error}{_still(book, request)}"
             ) from error
         found = keep_audit(out, case, book, request, written, found)
-    state = 'audited' if before or found is not None else 'applied'
-    return Forgotten(out, state, written.report, found, request, _receipt(book))
+        verdict = found.status
+    state = 'applied' if verdict is None else 'audited'
+    return Forgotten(out, state, written.report, found, verdict, request, _receipt(book))
 
 
 def _state(book: Ledger | None, request: str | None) -> str:
