@@ -6,7 +6,7 @@ from typing import Any
 import click
 import pandas as pd
 
-from graphrec import forget_job
+from graphrec import audit_job, forget_job
 from graphrec.command import PATH, Commands, common_options, data_argument, model_argument
 from graphrec.console import Output
 from graphrec.forget_request import Files, Record
@@ -67,7 +67,7 @@ def _request(given: dict[str, Any]) -> dict[str, Any]:
 @click.option('--epochs', type=int, help='That the model was trained with; for retraining.')
 @click.option('--batch-size', type=int, help='That the model was trained with.')
 @click.option('--lr', type=float, help='That the model was trained with.')
-@click.option('--resume', is_flag=True, help='Go on with a request that was interrupted.')
+@click.option('--resume', is_flag=True, help='Go on with this very request where it stopped.')
 @click.option('--compact', is_flag=True, help='Drop removed nodes, ids and all.')
 @click.option('--no-audit', is_flag=True, help="Leave the audit to 'graphrec audit'.")
 @common_options
@@ -77,8 +77,10 @@ def forget(
     """Remove users, items or interactions from a MODEL and its DATA.
 
     Writes the unlearned model, the edited data and the reports to --out, whole or not at
-    all. Neither MODEL nor DATA is changed: delete them once the result is in use. Exit code
-    1 says that the run failed and nothing was written.
+    all; with --method suppress, which is for the day of the request alone, both still hold
+    everything and only stop serving it. Neither MODEL nor DATA is changed: delete them once
+    the result is in use. Exit code 1 says that the run failed and nothing was written; the
+    verdict of the audit is printed and has no exit code here.
 
     \b
     Example: graphrec forget runs/tiktok ../shared/data/tiktok --users gone.txt --out runs/new
@@ -110,11 +112,18 @@ def forget(
         output.line('Failed: nothing was written, and the request stays open')
     else:
         output.line(f'Wrote:   {out}')
+        output.line(f'Verdict: {_verdict(result.verdict)}')
     if result.request is not None:
         output.line(f'Request: {result.request}')
         output.line(f'Receipt: {result.receipt}')
     output.finish(result.to_dict())
     return WRONG if result.state == 'failed' else 0
+
+
+def _verdict(status: str | None) -> str:
+    if status is None:
+        return "none yet, check it with 'graphrec audit'"
+    return f'{status}, the request is not fulfilled' if status in NOT_REACHED else status
 
 
 @click.command()
@@ -147,7 +156,7 @@ def audit(
     Example: graphrec audit runs/tiktok runs/new ../shared/data/tiktok --users gone.txt
     """
     request = _request(given)
-    report = forget_job.audit_saved(
+    report = audit_job.audit_saved(
         folder, unlearned, source, golds=golds, out=out, seed=seed, **request
     )
     output.line(str(report))

@@ -1,38 +1,26 @@
 """From a saved model and a request to an unlearned model, its graph and the record: the work
-behind ``graphrec forget`` and ``graphrec audit``."""
+behind ``graphrec forget``."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from graphrec import saved_run
-from graphrec.datasets import load
+from graphrec.audit_job import AUDIT, audit_result, keep_audit
 from graphrec.errors import GraphError
 from graphrec.forget_folder import (
-    DATA,
-    Case,
+    Result,
+    check_result,
     clear_leftovers,
-    load_result,
+    holds_result,
     make_case,
-    model_folder,
-    read_document,
-    read_report,
     read_result,
     write_result,
 )
-from graphrec.forget_request import Files, Record
-from graphrec.models.recommender import Recommender
-from graphrec.persistence import load_model
-from graphrec.unlearn import (
-    AuditReport,
-    ForgetReport,
-    Ledger,
-    audit,
-    forget,
-    graph_digest,
-    model_digest,
-)
+from graphrec.forget_record import applied_facts, begin, check_recorded
+from graphrec.forget_request import Files, Record, how
+from graphrec.unlearn import AuditReport, ForgetReport, Ledger, forget
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +32,8 @@ class Forgotten:
         state: ``'applied'``, ``'audited'``, or ``'failed'`` for a run that must not be used
             and was not written.
         report: Of the run.
-        audit: Of the audit, where there was one.
+        audit: Of the audit, where there was one in this run.
+        verdict: Of the audit, that of an earlier run too; :obj:`None` without one.
         request: Its name in the ledger, if one is kept.
         receipt: Head of the ledger afterwards, to keep elsewhere.
     """
@@ -53,6 +42,7 @@ class Forgotten:
     state: str
     report: ForgetReport
     audit: AuditReport | None = None
+    verdict: str | None = None
     request: str | None = None
     receipt: str | None = None
 
@@ -62,6 +52,7 @@ class Forgotten:
             'out': self.out,
             'state': self.state,
             'status': self.report.status,
+            'verdict': self.verdict,
             'request': self.request,
             'receipt': self.receipt,
             'report': self.report.to_dict(),
@@ -94,7 +85,9 @@ def forget_saved(
     With a ledger the request is recorded as ``received`` before anything is done, as
     ``applied`` once the folder is in its place, as ``audited`` once the audit is. Whatever
     stops the machine in between, the same call with :obj:`resume` goes on from the last of
-    these that is true.
+    these that is true: the same edit, model, graph, method, seed, options, training settings
+    and layout. What is missing by then, the folder or the audit, is made again, and has to be
+    the model that the ledger knows.
 
     Args:
         folder: The saved model.
@@ -115,159 +108,97 @@ def forget_saved(
         note: Takes sentences about the way.
 
     Raises:
-        GraphError: If an id is unknown, :obj:`out` holds something else, or the request is
-            open in the ledger and :obj:`resume` is off.
+        GraphError: If an id is unknown, :obj:`out` holds something else, the request is
+            open in the ledger and :obj:`resume` is off, or with it there is nothing like it to
+            go on with, or not with this result.
     """
     note = note or (lambda sentence: None)
-    book = (record or Record()).open()
-    if resume and book is None:
+    record = record or Record()
+    if resume and record.ledger is None:
         raise GraphError("'--resume' looks into the ledger for where to go on: add '--ledger'")
+    book = record.open(make=False)
     model, data, steps = saved_run.open_run(folder, source, seed)
-    edit = files.read(data)
-    case = make_case(model, data, edit, book, method, seed, strict=not ignore_unknown)
-    done = read_result(out, case)
-    if done and not resume:
-        raise GraphError(
-            f"'{out}' holds the result of this request already; name a new folder, or go on with "
-            f"'--resume'"
-        )
-    request = None if book is None else _receive(book, case, resume)
-    if done is None:
-        clear_leftovers(out)
-        result = forget(
-            model,
-            data,
-            edit,
-            method,
-            seed=seed,
-            fit=fit,
-            options=options or None,
-            data_edited=case.edited,
-            progress=progress,
-        )
-        report = dataclasses.replace(result.report, request=case.identity['edit_digest'])
-        if report.status == 'failed':
-            return Forgotten(out, 'failed', report, None, request, _receipt(book))
-        write_result(out, case, result.model, result.data, report, steps, compact=compact)
-    else:
-        note(f"'{out}' holds the result of this request already: going on from there")
-        report = done
-    unlearned = load_result(out, case)
-    if book is not None and request is not None and book.request(request).state == 'received':
-        book.advance(request, 'applied', _applied_facts(unlearned, case, report))
-    found = None
-    reached = 'applied' if book is None or request is None else book.request(request).state
-    if audited and reached != 'audited':
-        found = audit(model, unlearned, data=data, edit=edit, forget_report=report, seed=seed)
-        found = _finish_audit(out, case, book, request, found)
-    state = 'audited' if found is not None else reached
-    return Forgotten(out, state, report, found, request, _receipt(book))
-
-
-def audit_saved(
-    folder: Path,
-    unlearned: Path,
-    source: str,
-    files: Files,
-    *,
-    golds: Sequence[Path] = (),
-    out: Path | None = None,
-    record: Record | None = None,
-    ignore_unknown: bool = False,
-    seed: int = 0,
-) -> AuditReport:
-    r"""Audits what :func:`forget_saved` wrote, against models that were retrained without
-    the forgotten data where there are some.
-
-    Args:
-        folder: The saved model before.
-        unlearned: The folder of :func:`forget_saved`.
-        source: The data before.
-        files: What was to be forgotten.
-        golds: Folders of retrained models: ``forget --method gold`` with other seeds.
-        out: Folder for ``audit.json`` and ``audit.html``; :obj:`unlearned` by default.
-        record: The ledger, if one is kept.
-        ignore_unknown: As for :func:`forget_saved`.
-        seed: Seed of the audit.
-
-    Raises:
-        GraphError: If the folder holds the result of another request or other data.
-    """
-    book = (record or Record()).open()
-    model, data, _ = saved_run.open_run(folder, source, seed)
-    report = read_report(unlearned)
-    method = read_document(unlearned)['identity'].get('method', '')
-    case = make_case(
-        model, data, files.read(data), book, method, report.seed, strict=not ignore_unknown
-    )
-    read_result(unlearned, case)  # Says so if it is the result of another request.
-    if graph_digest(load(unlearned / DATA)) != case.edited.summary.digest_after:
-        raise GraphError(
-            f"'{unlearned / DATA}' is not the graph that this request leaves; it was changed, "
-            'or other files were given'
-        )
-    after = case.edited.data
-    found = audit(
-        model,
-        load_result(unlearned, case),
-        data=data,
-        edit=case.edit,
-        golds=[load_model(model_folder(each), after) for each in golds],
-        forget_report=report,
-        seed=seed,
-    )
-    request = None
-    if book is not None:
-        held = book.find(case.edit, case.identity)
-        if held is None or held.state == 'received':
+    run = how(model, method, options, fit, compact, seed)
+    case = make_case(model, data, files.read(data), run, strict=not ignore_unknown)
+    done = holds_result(out)
+    if book is None and record.ledger is not None:
+        if done:
             raise GraphError(
-                f"the ledger '{book.path}' has no applied request like this; was it kept there?"
+                f"'{out}' holds a result, but there is no ledger at '{record.ledger}' that could "
+                'know it; name the one that it was recorded in, or a new folder'
             )
-        request = held.id
-    return _finish_audit(out or unlearned, case, book, request, found)
+        book = record.open()  # Made only now, when the request is known to be good.
+    case = case.known_to(book)
+    if done:
+        check_result(out, case)
+        if not resume:
+            raise GraphError(
+                f"'{out}' holds the result of this request already; name a new folder, or go on "
+                "with '--resume'"
+            )
+    request = None if book is None else begin(book, case, out, resume=resume, done=done, note=note)
+    reached = _state(book, request)
+
+    def check(written: Result) -> None:
+        if book is not None and request is not None:
+            check_recorded(book, request, written)
+
+    if done:
+        written = read_result(out, case)
+        check(written)
+        note(f"'{out}' holds the result of this request already: going on from there")
+    else:
+        if reached != 'received' and request is not None:
+            note(f"request {request} is {reached}, but '{out}' is not there: making it again")
+        clear_leftovers(out)
+        try:
+            result = forget(
+                model,
+                data,
+                case.edit,
+                method,
+                seed=seed,
+                fit=fit,
+                options=options or None,
+                data_edited=case.edited,
+                progress=progress,
+            )
+            report = dataclasses.replace(result.report, request=case.identity['edit_digest'])
+            if report.status == 'failed':
+                return Forgotten(out, 'failed', report, request=request, receipt=_receipt(book))
+            result.report = report
+            written = write_result(out, case, result, steps, check)
+        except GraphError as error:
+            raise GraphError(f'{error} (nothing was written{_still(book, request)})') from error
+    if book is not None and request is not None and reached == 'received':
+        book.advance(request, 'applied', applied_facts(written, case))
+    before = reached == 'audited' and all((out / name).is_file() for name in AUDIT)
+    found, verdict = None, None
+    if before and book is not None and request is not None:
+        verdict = book.request(request).facts()['verdict']['status']
+        note(f"it was audited before: see '{out / AUDIT[-1]}'")
+    elif audited:
+        try:
+            found = audit_result(case, written, seed)
+        except GraphError as error:
+            raise GraphError(
+                f"'{out}' is written, but could not be audited: {error}{_still(book, request)}"
+            ) from error
+        found = keep_audit(out, case, book, request, written, found)
+        verdict = found.status
+    state = 'applied' if verdict is None else 'audited'
+    return Forgotten(out, state, written.report, found, verdict, request, _receipt(book))
 
 
-def _receive(book: Ledger, case: Case, resume: bool) -> str:
-    """The name of the request in the ledger, new or gone on with."""
-    held = book.find(case.edit, case.identity)
-    if held is None or (held.state == 'audited' and not resume):
-        return book.receive(case.edit, case.identity)
-    if not resume:
-        raise GraphError(
-            f"request {held.id} of '{book.path}' asks for the same and is {held.state}; add "
-            f"'--resume' to go on with it"
-        )
-    return held.id
+def _state(book: Ledger | None, request: str | None) -> str:
+    return 'received' if book is None or request is None else book.request(request).state
 
 
-def _applied_facts(model: Recommender, case: Case, report: ForgetReport) -> dict[str, Any]:
-    figures = report.to_dict()
-    kept = ('status', 'reason', 'guarantee', 'steps', 'seconds', 'update_norm', 'metrics', 'counts')
-    return {
-        'graph_after': case.edited.summary.digest_after,
-        'model_after': model_digest(model),
-        'method_used': report.method,
-        'settings': figures['settings'],
-        'unknown': case.edited.summary.unknown,
-        **{name: figures[name] for name in kept},
-    }
-
-
-def _finish_audit(
-    out: Path, case: Case, book: Ledger | None, request: str | None, found: AuditReport
-) -> AuditReport:
-    # Under a key, a plain hash of the request would give its ids away.
-    asked = {**found.request, 'digest': case.identity['edit_digest']}
-    found = dataclasses.replace(found, request=asked)
-    out.mkdir(parents=True, exist_ok=True)
-    for suffix in ('json', 'html'):
-        found.save(out / f'audit.{suffix}')
-    if book is not None and request is not None:
-        document = found.to_dict()
-        facts = {name: document[name] for name in ('verdict', 'guarantee', 'run')}
-        failed = [check.name for check in found.checks if check.passed is False]
-        book.advance(request, 'audited', {**facts, 'residue_failed': failed})
-    return found
+def _still(book: Ledger | None, request: str | None) -> str:
+    """Where the request stands after an error."""
+    if book is None or request is None:
+        return ''
+    return f'; request {request} stays {_state(book, request)}'
 
 
 def _receipt(book: Ledger | None) -> str | None:

@@ -1,12 +1,16 @@
-"""What a command line asks to be forgotten, and where it is recorded."""
+"""What a command line asks to be forgotten, how, and where it is recorded."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch_geometric.data import HeteroData
 
+from graphrec.console import plain
 from graphrec.errors import GraphError
 from graphrec.graphs.schema import INTERACTS, ITEM, QUERY, USER
+from graphrec.models.recommender import Recommender
 from graphrec.unlearn import (
     Edit,
     EditSet,
@@ -15,11 +19,16 @@ from graphrec.unlearn import (
     RemoveItems,
     RemoveQueries,
     RemoveUsers,
+    ShardedRecommender,
     read_edit,
     read_ids,
     read_key,
     read_pairs,
 )
+from graphrec.unlearn.automatic import auto_options
+from graphrec.unlearn.forgetting import SHARD_METHODS
+from graphrec.unlearn.methods import method_options
+from graphrec.unlearn.task import fit_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +76,46 @@ class Record:
     ledger: Path | None = None
     private: Path | None = None
 
-    def open(self) -> Ledger | None:
-        """The ledger, :obj:`None` where none is kept."""
+    def open(self, *, make: bool = True) -> Ledger | None:
+        """The ledger; :obj:`None` where none is kept, and without :obj:`make` where the file
+        is still to be made."""
         if self.ledger is None:
             if self.private is not None:
                 raise GraphError("'--private' hides the ids of a ledger: add '--ledger FILE'")
             return None
-        return Ledger(self.ledger, None if self.private is None else read_key(self.private))
+        key = None if self.private is None else read_key(self.private)
+        if not make and (not self.ledger.exists() or not self.ledger.stat().st_size):
+            return None
+        return Ledger(self.ledger, key)
+
+
+def how(
+    model: Recommender,
+    method: str,
+    options: Mapping[str, Any] | None,
+    fit: Mapping[str, Any] | None,
+    compact: bool,
+    seed: int,
+) -> dict[str, Any]:
+    """How to forget, as a part of what a request is known by.
+
+    Raises:
+        GraphError: If the method, an option or a setting is unknown, or the method could not
+            do it with this model.
+    """
+    sharded = isinstance(model, ShardedRecommender)
+    if sharded and method not in SHARD_METHODS:
+        raise GraphError(
+            f'a sharded model forgets by one of {list(SHARD_METHODS)}, not by {method!r}'
+        )
+    if compact and (sharded or method in SHARD_METHODS):
+        why = 'keeps all nodes' if method == 'suppress' else 'numbers the nodes of each shard'
+        raise GraphError(f"what {method!r} makes {why}; leave out '--compact'")
+    chosen = auto_options(options) if method == 'auto' else method_options(method, options or None)
+    return {
+        'method': method,
+        'seed': seed,
+        'options': plain(dataclasses.asdict(chosen)),
+        'fit': plain(fit_settings(fit)),
+        'compact': compact,
+    }

@@ -26,6 +26,7 @@ from graphrec.storage import (
     write_json,
     write_tensors,
 )
+from graphrec.unlearn.sharded import ShardedRecommender
 from graphrec.version import __version__
 
 FORMAT_VERSION = 1
@@ -96,8 +97,8 @@ def load_model(
         data: The graph that it was trained on: the same ids in the same order.
         strict: Whether the training edges must be the same too. Without, the parameters
             are put on the edges of :obj:`data` (an edited graph).
-        model_class: The class of a model of your own; classes of ``graphrec.models`` are
-            found by their name.
+        model_class: The class of a model of your own; classes of ``graphrec.models`` and
+            :class:`~graphrec.unlearn.ShardedRecommender` are found by their name.
 
     Returns:
         The model, in evaluation mode.
@@ -183,13 +184,15 @@ def _find_class(folder: Path, name: str, given: type[Recommender] | None) -> typ
                 f"the model in '{folder}' is a {name!r}, not a {given.__name__!r} ('model_class')"
             )
         return given
-    known = [known for known in models.__all__ if _is_model(getattr(models, known))]
+    known = {each: getattr(models, each) for each in models.__all__}
+    known = {each: cls for each, cls in known.items() if _is_model(cls)}
+    known[ShardedRecommender.__name__] = ShardedRecommender
     if name not in known:
         raise GraphError(
             f"the model in '{folder}' is of class {name!r}, which graphrec.models does not have "
-            f"({known}); pass a class of your own as 'model_class'"
+            f"({[*known]}); pass a class of your own as 'model_class'"
         )
-    return getattr(models, name)
+    return known[name]
 
 
 def _is_model(value: Any) -> bool:

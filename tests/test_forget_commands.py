@@ -296,14 +296,15 @@ STAGES = {
     'before it is recorded as applied': 'Ledger.advance = die',
     'before applied is committed': 'Ledger._append = then_die(Ledger._append, 2)',
     'before the head is moved to applied': 'Ledger._move_head = then_die(Ledger._move_head, 2)',
-    'in the audit': 'job.audit = die',
+    'in the audit': 'audits.audit = die',
     'before the page of the audit': 'AuditReport.save = then_die(AuditReport.save)',
     'before it is recorded as audited': 'Ledger.advance = then_die(Ledger.advance, 2, early=True)',
     'after everything': 'Output.finish = die',
 }
 KILLER = """
 import json, os, signal, sys
-import graphrec.forget_folder as folder, graphrec.forget_job as job, graphrec.storage as storage
+import graphrec.audit_job as audits, graphrec.forget_folder as folder
+import graphrec.forget_job as job, graphrec.storage as storage
 from graphrec.cli import main
 from graphrec.console import Output
 from graphrec.unlearn import AuditReport, Ledger

@@ -81,7 +81,7 @@ class ShardedRecommender(Recommender):
     :math:`K (1 - (1 - 1/K)^n)` of them, so nearly all from :math:`3 K` pairs on.
 
     Made by :func:`graphrec.unlearn.train_shards`; saved by :func:`graphrec.save` and loaded
-    with ``graphrec.load_model(..., model_class=ShardedRecommender)``.
+    by :func:`graphrec.load_model`.
 
     Args:
         data: The graph.
@@ -112,6 +112,7 @@ class ShardedRecommender(Recommender):
                 torch.nn.Linear(config.hidden, 1, bias=False, device=device),
             )
         self._tables: Tensor | None = None
+        self.freeze_shards()  # A shard is trained by itself, before it comes here.
         self.reset_aggregator()
         self.refresh(data)
 

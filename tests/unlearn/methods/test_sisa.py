@@ -100,9 +100,18 @@ def test_shards_see_their_own_edges_alone(learned, sharded):
 
 def test_it_is_saved_and_loaded(learned, sharded, tmp_path):
     graphrec.save(sharded, tmp_path / 'model')
-    loaded = graphrec.load_model(tmp_path / 'model', learned.data, model_class=ShardedRecommender)
+    loaded = graphrec.load_model(tmp_path / 'model', learned.data)
     users = torch.arange(150)
     assert torch.equal(loaded.score(users), sharded.score(users))
+    assert unlearn.model_digest(loaded) == unlearn.model_digest(sharded)
+    assert loaded.is_trainable == sharded.is_trainable
+    # What was loaded forgets as what was saved.
+    edit = unlearn.RemoveInteractions(pairs_of(learned.data, sharded, 2, 3))
+    first, second = (
+        unlearn.forget(model, learned.data, edit, 'sisa', fit=FIT, seed=1).model
+        for model in (loaded, sharded)
+    )
+    assert equal(first, second)
 
 
 @pytest.mark.parametrize('partition', ['user', 'interaction'])
