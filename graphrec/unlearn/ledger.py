@@ -1,5 +1,6 @@
 r"""The record of what was asked to be forgotten, when, how, and what came of it."""
 
+import contextlib
 import datetime
 import json
 import sqlite3
@@ -9,13 +10,14 @@ from typing import Any, NamedTuple
 
 from graphrec.errors import GraphError
 from graphrec.unlearn.edits import Edit
-from graphrec.unlearn.ledger_head import Head, write_head
+from graphrec.unlearn.ledger_head import Head, refuse_lone_head, settle_head, write_head
 from graphrec.unlearn.ledger_table import (
     Entry,
     about,
     alone,
     canonical,
     connection,
+    create,
     entries,
     last_hash,
     sha256,
@@ -108,27 +110,36 @@ class Ledger:
         self.path = Path(path)
         self.key = key
         name = '' if key is None else key_name(key)
-        with connection(self.path, name) as db:
+        refuse_lone_head(self.path)
+        with connection(self.path, self._make) as db:
             held = about(db)[1]
-        if held != name:
-            have = 'with another key' if held and name else 'with a key' if held else 'without one'
-            raise GraphError(
-                f"the ledger '{self.path}' was made {have}; open it so, or name a new file"
-            )
+            if held != name:
+                have = 'with a key' if held else 'without one'
+                have = 'with another key' if held and name else have
+                raise GraphError(
+                    f"the ledger '{self.path}' was made {have}; open it so, or name a new file"
+                )
+            with alone(db), contextlib.suppress(GraphError):  # Told where a row is to be added.
+                settle_head(self.path, db, key)
 
     def edit_digest(self, edit: Edit) -> str:
         """The digest by which the ledger knows an edit: keyed where it has a key."""
         return edit.digest() if self.key is None else keyed_hash(self.key, edit.to_json())
 
     def receive(self, edit: Edit, facts: Mapping[str, Any] | None = None) -> str:
-        """Appends a new request and returns its name."""
+        r"""Appends a new request and returns its name.
+
+        Raises:
+            GraphError: If the rows do not agree with the head: see :func:`verify_ledger`.
+        """
         document = json.loads(edit.to_json())
         if self.key is not None:
             document = pseudonymised(document, self.key)
         digest = self.edit_digest(edit)
         body = {**(facts or {}), 'edit': document, 'edit_digest': digest}
-        with connection(self.path, '') as db:
+        with connection(self.path) as db:
             with alone(db):
+                settle_head(self.path, db, self.key)
                 request = sha256(f'{last_hash(db)[1]} {digest}')[:12]
                 self._append(db, request, 'received', body)
             self._move_head(db)
@@ -138,10 +149,12 @@ class Ledger:
         r"""Appends that a request reached its next state.
 
         Raises:
-            GraphError: If there is no such request, or it does not stand right before.
+            GraphError: If there is no such request, it does not stand right before, or the
+                rows do not agree with the head: see :func:`verify_ledger`.
         """
-        with connection(self.path, '') as db:
+        with connection(self.path) as db:
             with alone(db):
+                settle_head(self.path, db, self.key)
                 found = {entry.state for entry in entries(db) if entry.request == request}
                 if not found:
                     raise GraphError(f"the ledger '{self.path}' has no request {request!r}")
@@ -173,6 +186,11 @@ class Ledger:
         """Number of rows and hash of the last one: the receipt to keep elsewhere."""
         with connection(self.path) as db:
             return Head(*last_hash(db))
+
+    def _make(self, db: sqlite3.Connection) -> None:
+        create(db, '' if self.key is None else key_name(self.key))
+        # Before the commit: no ledger is ever without its head.
+        write_head(self.path, Head(*last_hash(db)), self.key)
 
     def _append(
         self, db: sqlite3.Connection, request: str, state: str, body: dict[str, Any]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,24 +91,27 @@ def origin(version: int, key_name: str) -> str:
 
 
 @contextmanager
-def connection(path: Path, key_name: str | None = None) -> Iterator[sqlite3.Connection]:
-    r"""The open file; made with :obj:`key_name` where there is none yet.
+def connection(
+    path: Path, make: Callable[[sqlite3.Connection], None] | None = None
+) -> Iterator[sqlite3.Connection]:
+    r"""The open file; where there is none yet, :obj:`make` fills it in one transaction.
 
     Raises:
-        FormatError: If the file is missing and :obj:`key_name` is :obj:`None`, is no ledger
+        FormatError: If the file is missing and :obj:`make` is :obj:`None`, is no ledger
             or is damaged.
         GraphError: If it cannot be written, or another process holds it.
     """
-    fresh = not path.exists() or path.stat().st_size == 0
-    if fresh and key_name is None:
+    if make is None and is_missing(path):
         raise FormatError(f"there is no ledger at '{path}'")
     db = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
         db.execute('PRAGMA synchronous = FULL')
-        if fresh:
-            _create(db, key_name or '')
+        if make is not None and _is_empty(db):
+            with alone(db):
+                if _is_empty(db):  # No other process was faster.
+                    make(db)
         _check(db, path)
         yield db
     except sqlite3.OperationalError as error:
@@ -139,14 +142,22 @@ def alone(db: sqlite3.Connection) -> Iterator[None]:
     db.execute('COMMIT')
 
 
-def _create(db: sqlite3.Connection, key_name: str) -> None:
-    with alone(db):
-        if db.execute('PRAGMA application_id').fetchone()[0] == APPLICATION_ID:
-            return  # Another process was faster.
-        for statement in _statements(SCHEMA):
-            db.execute(statement)
-        db.execute('INSERT INTO about VALUES (?, ?)', (VERSION, key_name))
-        db.execute(f'PRAGMA application_id = {APPLICATION_ID}')
+def is_missing(path: Path) -> bool:
+    """Whether there is no ledger, or none yet in an empty file."""
+    return not path.exists() or path.stat().st_size == 0
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    content = db.execute('SELECT COUNT(*) FROM sqlite_master').fetchone()[0]
+    return not content and not db.execute('PRAGMA application_id').fetchone()[0]
+
+
+def create(db: sqlite3.Connection, key_name: str) -> None:
+    """Makes the tables and triggers of a ledger whose key is called so."""
+    for statement in _statements(SCHEMA):
+        db.execute(statement)
+    db.execute('INSERT INTO about VALUES (?, ?)', (VERSION, key_name))
+    db.execute(f'PRAGMA application_id = {APPLICATION_ID}')
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -182,3 +193,11 @@ def last_hash(db: sqlite3.Connection) -> tuple[int, str]:
     """Number and hash of the last row."""
     row = db.execute('SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1').fetchone()
     return row or (0, origin(*about(db)))
+
+
+def hash_at(db: sqlite3.Connection, number: int) -> str | None:
+    """Hash of a row, of what stands before the first for 0; :obj:`None` if it is not there."""
+    if number == 0:
+        return origin(*about(db))
+    row = db.execute('SELECT hash FROM entries WHERE number = ?', (number,)).fetchone()
+    return row[0] if row else None

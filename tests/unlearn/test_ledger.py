@@ -193,6 +193,114 @@ def test_a_head_that_is_missing_or_changed_is_found(path):
     assert 'the head cannot be trusted' in verify_ledger(path).problems[0]
 
 
+@pytest.fixture(params=[None, KEY], ids=['plain', 'private'])
+def six(tmp_path, request):
+    """A ledger of six rows with and without a key, and how to open it."""
+    path = tmp_path / 'six.ledger'
+    for user in range(3):
+        name = Ledger(path, request.param).receive(RemoveUsers([user]))
+        Ledger(path, request.param).advance(name, 'applied')
+    return path, lambda: Ledger(path, request.param)
+
+
+def refuses_rows(book, reason):
+    with pytest.raises(GraphError, match=reason) as found:
+        book.receive(RemoveUsers([9]))
+    assert 'graphrec ledger verify' in str(found.value)
+    with pytest.raises(GraphError, match=reason):
+        book.advance(book.requests()[0].id, 'audited')
+
+
+def test_nothing_is_added_to_a_ledger_that_was_cut_off(six):
+    path, book = six
+    head = head_path(path).read_bytes()
+    tamper(path, 'DELETE FROM entries WHERE number > 2')
+    refuses_rows(book(), '4 rows at the end are missing')
+    assert verify_ledger(path, book().key).entries == 2
+    assert '4 rows at the end are missing' in verify_ledger(path, book().key).problems[0]
+    assert head_path(path).read_bytes() == head
+
+
+def test_nothing_is_added_beside_a_head_that_is_gone(six):
+    path, book = six
+    tamper(path, 'DELETE FROM entries WHERE number > 2')
+    head_path(path).unlink()
+    refuses_rows(book(), 'No such file')
+    assert not head_path(path).exists()
+    assert not verify_ledger(path, book().key).intact
+
+
+def test_nothing_is_added_after_rows_that_the_head_does_not_know(six):
+    path, book = six
+    early = head_path(path).read_bytes()
+    for _ in range(2):
+        book().receive(RemoveUsers([7]))
+    last = head_path(path).read_bytes()
+    head_path(path).write_bytes(early)
+    refuses_rows(book(), '2 rows were added without moving it')
+    head_path(path).write_bytes(last)
+    tamper(path, "UPDATE entries SET hash = 'x' WHERE number = 8")
+    refuses_rows(book(), 'row 8 is not the one that it knows')
+
+
+def test_nothing_is_added_beside_a_head_of_somebody_else(tmp_path):
+    path = tmp_path / 'private.ledger'
+    for user in (1, 2):
+        name = Ledger(path, KEY).receive(RemoveUsers([user]))
+    tamper(path, f"DELETE FROM entries WHERE request = '{name}'")
+    write_head(path, Ledger(path, KEY).head(), KEY[::-1])
+    refuses_rows(Ledger(path, KEY), 'seal')
+
+
+def test_a_ledger_that_is_gone_is_not_begun_anew_beside_its_head(six):
+    path, book = six
+    path.unlink()
+    with pytest.raises(GraphError, match="its head 'six.ledger.head' is there"):
+        book()
+    assert not path.exists()
+
+
+def test_a_ledger_that_vanished_is_not_made_by_a_row(tmp_path):
+    book = Ledger(tmp_path / 'x', KEY)
+    (tmp_path / 'x').unlink()
+    with pytest.raises(FormatError, match='there is no ledger'):
+        book.receive(RemoveUsers([1]))
+
+
+def test_a_ledger_without_rows_has_a_head(tmp_path):
+    for path, key in ((tmp_path / 'plain', None), (tmp_path / 'private', KEY)):
+        Ledger(path, key)
+        assert verify_ledger(path, key).intact
+        assert not verify_ledger(path, key).notes
+        head_path(path).unlink()
+        assert not verify_ledger(path, key).intact
+
+
+def test_a_ledger_that_was_not_finished_is_made_again(tmp_path, monkeypatch):
+    path = tmp_path / 'x'
+    monkeypatch.setattr('graphrec.unlearn.ledger.create', lambda db, name: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Ledger(path)
+    monkeypatch.undo()
+    write_head(path, Head(0, 'of a ledger that was never there'), None)
+    Ledger(path).receive(RemoveUsers([1]))
+    assert verify_ledger(path).intact
+
+
+def test_runs_killed_before_the_head_moved_are_caught_up_with(six, monkeypatch):
+    path, book = six
+    for user in range(10, 13):
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, '_move_head', lambda self, db: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                book().receive(RemoveUsers([user]))
+        assert verify_ledger(path).intact
+    assert verify_ledger(path).notes[0].startswith('the machine stopped')
+    book()
+    assert not any('the machine stopped' in note for note in verify_ledger(path).notes)
+    assert verify_ledger(path).entries == 9
+
+
 def test_private_ledgers_hold_no_id(tmp_path):
     path = tmp_path / 'private.ledger'
     ledger = Ledger(path, KEY)
