@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import graphrec
 from graphrec import datasets
 from graphrec.cli import main
-from graphrec.unlearn import RemoveUsers, graph_digest, verify_ledger
+from graphrec.unlearn import Ledger, RemoveUsers, graph_digest, verify_ledger
 from graphrec.unlearn.ledger import read_requests
 
 GONE = [3, 17]
@@ -268,6 +268,24 @@ def test_a_failed_run_writes_nothing_and_stays_open(place, tmp_path, monkeypatch
     assert "add '--resume'" in one_line(run(*words, code=2))
     assert run_json(*words, '--resume')['state'] == 'audited'
     assert [request.state for request in read_requests(ledger)] == ['audited']
+
+
+def test_an_earlier_audit_is_shown(tmp_path):
+    path = tmp_path / 'l'
+    book = Ledger(path)
+    name = book.receive(RemoveUsers(GONE))
+    book.advance(name, 'applied')
+    for verdict in ('failed', 'passed'):
+        book.advance(name, 'audited', {'verdict': {'status': verdict, 'sentence': f'It {verdict}'}})
+    (listed,) = run_json('ledger', 'list', path)['requests']
+    assert (listed['verdict'], listed['earlier']) == ('passed', 'failed')
+    shown = run_json('ledger', 'show', path, name)
+    assert [row['row'] for row in shown['history']] == [1, 2, 3, 4]
+    assert shown['history'][2]['facts']['verdict']['status'] == 'failed'
+    assert shown['entries']['audited']['verdict']['status'] == 'passed'
+    lines = run('ledger', 'show', path, name).stdout
+    assert lines.index('(row 3)') < lines.index('It failed') < lines.index('(row 4)')
+    assert lines.index('(row 4)') < lines.index('It passed')
 
 
 def test_ledgers_that_are_none(tmp_path):

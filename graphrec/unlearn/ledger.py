@@ -33,22 +33,28 @@ def may_follow(state: str, reached: int) -> bool:
 
 
 class Request(NamedTuple):
-    """Where a request stands: its entries by state."""
+    """Where a request stands: its rows in the order in which they were added."""
 
     id: str
-    entries: dict[str, Entry]
+    history: tuple[Entry, ...]
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """The last row of each state that it reached, in the order of states; earlier audits
+        are in the history alone."""
+        found = {entry.state: entry for entry in self.history}
+        return {state: found[state] for state in STATES if state in found}
 
     @property
     def state(self) -> str:
         """The last state that it reached."""
-        return next(state for state in reversed(STATES) if state in self.entries)
+        return list(self.entries)[-1]
 
     def facts(self) -> dict[str, Any]:
         """All that its entries say, later ones over earlier ones."""
         found: dict[str, Any] = {}
-        for state in STATES:
-            if state in self.entries:
-                found |= self.entries[state].facts()
+        for entry in self.entries.values():
+            found |= entry.facts()
         return found
 
 
@@ -58,11 +64,11 @@ def read_requests(path: str | Path) -> list[Request]:
     Raises:
         FormatError: If the file is missing or no ledger.
     """
-    found: dict[str, dict[str, Entry]] = {}
+    found: dict[str, list[Entry]] = {}
     with connection(Path(path)) as db:
         for entry in entries(db):
-            found.setdefault(entry.request, {})[entry.state] = entry
-    return [Request(name, states) for name, states in found.items()]
+            found.setdefault(entry.request, []).append(entry)
+    return [Request(name, tuple(rows)) for name, rows in found.items()]
 
 
 def read_request(path: str | Path, name: str) -> Request:

@@ -90,8 +90,8 @@ def refuse_lone_head(ledger: Path) -> None:
     # Looked at last: another process may have made both in the meantime.
     if size and is_missing(ledger):
         raise GraphError(
-            f"there is no ledger at '{ledger}', but its head '{path.name}' is there; put the ledger "
-            f'back, or name a new file'
+            f"there is no ledger at '{ledger}', but its head '{path.name}' is there; put the "
+            f'ledger back, or name a new file'
         )
 
 
