@@ -211,13 +211,14 @@ def show(path: Path, request: str, seed: int, output: Output) -> None:
     Example: graphrec ledger show forget.ledger 3fa9c1 --json
     """
     found = read_request(path, request)
-    history = [
-        {'state': entry.state, 'row': entry.number, 'time': entry.time, 'facts': entry.facts()}
-        for entry in found.history
-    ]
-    for row in history:
-        output.line(f'{row["state"]} {row["time"]} (row {row["row"]})')
-        for name, value in row['facts'].items():
+    history = []
+    for entry in found.history:
+        facts = entry.facts()
+        history.append(
+            {'state': entry.state, 'row': entry.number, 'time': entry.time, 'facts': facts}
+        )
+        output.line(f'{entry.state} {entry.time} (row {entry.number})')
+        for name, value in facts.items():
             output.line(f'  {name}: {value}')
     last = {
         state: {'row': entry.number, 'time': entry.time, **entry.facts()}
@@ -232,7 +233,7 @@ def show(path: Path, request: str, seed: int, output: Output) -> None:
 @click.option('--receipt', metavar='COUNT:HASH', help='Receipt of an earlier day.')
 @common_options
 def verify(path: Path, private: Path | None, receipt: str | None, seed: int, output: Output) -> int:
-    """Find changed, missing, added and moved rows of a LEDGER.
+    """Find changed, missing, added and moved rows of a LEDGER, and changed triggers.
 
     Exit code 1 says that something is wrong. A record that was written anew as a whole, or
     put back to an earlier day together with its head, is only found by a receipt that was

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 from graphrec.errors import GraphError
 from graphrec.unlearn.edits import Edit
-from graphrec.unlearn.ledger_head import Head, refuse_lone_head, settle_head, write_head
+from graphrec.unlearn.ledger_head import Head, head_path, refuse_lone_head, settle_head, write_head
+from graphrec.unlearn.ledger_schema import add_triggers, create
 from graphrec.unlearn.ledger_table import (
     Entry,
     about,
     alone,
     canonical,
     connection,
-    create,
     entries,
     last_hash,
     sha256,
@@ -118,15 +118,18 @@ class Ledger:
         name = '' if key is None else key_name(key)
         refuse_lone_head(self.path)
         with connection(self.path, self._make) as db:
-            held = about(db)[1]
+            version, held = about(db)
             if held != name:
                 have = 'with a key' if held else 'without one'
                 have = 'with another key' if held and name else have
                 raise GraphError(
                     f"the ledger '{self.path}' was made {have}; open it so, or name a new file"
                 )
-            with alone(db), contextlib.suppress(GraphError):  # Told where a row is to be added.
-                settle_head(self.path, db, key)
+            with alone(db):
+                if version == 1:
+                    self._bring_up_to_date(db)
+                with contextlib.suppress(GraphError):  # Told where a row is to be added.
+                    settle_head(self.path, db, key)
 
     def edit_digest(self, edit: Edit) -> str:
         """The digest by which the ledger knows an edit: keyed where it has a key."""
@@ -197,6 +200,11 @@ class Ledger:
         create(db, '' if self.key is None else key_name(self.key))
         # Before the commit: no ledger is ever without its head.
         write_head(self.path, Head(*last_hash(db)), self.key)
+
+    def _bring_up_to_date(self, db: sqlite3.Connection) -> None:
+        add_triggers(db)
+        if not last_hash(db)[0] and not head_path(self.path).exists():
+            write_head(self.path, Head(*last_hash(db)), self.key)
 
     def _append(
         self, db: sqlite3.Connection, request: str, state: str, body: dict[str, Any]

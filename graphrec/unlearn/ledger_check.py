@@ -7,7 +7,8 @@ from typing import Any
 from graphrec.errors import FormatError
 from graphrec.unlearn.ledger import may_follow
 from graphrec.unlearn.ledger_head import Head, head_path, read_head
-from graphrec.unlearn.ledger_table import TRIGGERS, Entry, about, connection, entries, origin
+from graphrec.unlearn.ledger_schema import schema_notes, schema_problems
+from graphrec.unlearn.ledger_table import Entry, about, connection, entries, origin
 from graphrec.unlearn.pseudonyms import key_name
 
 
@@ -41,9 +42,9 @@ def verify_ledger(
     path: str | Path, key: bytes | None = None, receipt: Head | None = None
 ) -> Verification:
     r"""Checks that no row of a ledger was changed, left out, added in between or moved, that
-    states follow each other, that the triggers are there, and that the end agrees with the
-    head beside it and with a receipt that was kept elsewhere. What it cannot find is told
-    at :class:`~graphrec.unlearn.Ledger`.
+    states follow each other, that tables and triggers are those that this library makes, and
+    that the end agrees with the head beside it and with a receipt that was kept elsewhere.
+    What it cannot find is told at :class:`~graphrec.unlearn.Ledger`.
 
     Args:
         path: The ledger.
@@ -58,20 +59,18 @@ def verify_ledger(
         db.execute('BEGIN')  # Nobody adds a row between the looks at the rows and at the head.
         rows = entries(db)
         version, name = about(db)
-        names = {
-            row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='trigger'")
-        }
+        broken, notes = schema_problems(db, version), schema_notes(db, version, name)
         known, unread = _known_head(path, key)
     start = origin(version, name)
     problems = _chain_problems(rows, start)
     problems += _state_problems(rows)
     if key is not None and key_name(key) != name:
         problems.append('the ledger was not made with this key')
-    if TRIGGERS - names:
-        problems.append('the triggers that refuse changes were taken out')
-    notes = []
+    problems += broken
     last = Head(len(rows), rows[-1].hash if rows else start)
-    if known is None:
+    if known is None and version == 1 and not rows and not head_path(path).exists():
+        notes.append('the ledger has no head yet, as version 1 left it before the first row')
+    elif known is None:
         problems.append(f'the head cannot be trusted: {unread}')
     else:
         problems += _end_problems(rows, start, known, f"'{head_path(path).name}'")

@@ -9,46 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from graphrec.errors import FormatError, GraphError
+from graphrec.unlearn.ledger_schema import APPLICATION_ID, READABLE, VERSION
 
-VERSION = 1
-#: 'grec' in ASCII: tells a ledger from other SQLite files.
-APPLICATION_ID = 0x67726563
 WAIT_SECONDS = 30.0
-
-SCHEMA = """
-CREATE TABLE about (
-    version INTEGER NOT NULL,
-    key_name TEXT NOT NULL
-);
-CREATE TABLE entries (
-    number INTEGER PRIMARY KEY,
-    request TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('received', 'applied', 'audited')),
-    time TEXT NOT NULL,
-    body TEXT NOT NULL,
-    previous TEXT NOT NULL,
-    hash TEXT NOT NULL UNIQUE
-);
-CREATE UNIQUE INDEX entries_once ON entries (request, state) WHERE state <> 'audited';
-CREATE TRIGGER entries_in_order BEFORE INSERT ON entries
-WHEN NEW.number <> (SELECT COALESCE(MAX(number), 0) + 1 FROM entries)
-BEGIN SELECT RAISE(ABORT, 'the ledger only grows at its end'); END;
-CREATE TRIGGER entries_stay BEFORE UPDATE ON entries
-BEGIN SELECT RAISE(ABORT, 'the ledger only grows: no entry is changed'); END;
-CREATE TRIGGER entries_remain BEFORE DELETE ON entries
-BEGIN SELECT RAISE(ABORT, 'the ledger only grows: no entry is deleted'); END;
-CREATE TRIGGER about_stays BEFORE UPDATE ON about
-BEGIN SELECT RAISE(ABORT, 'the ledger only grows: its head is not changed'); END;
-CREATE TRIGGER about_remains BEFORE DELETE ON about
-BEGIN SELECT RAISE(ABORT, 'the ledger only grows: its head is not deleted'); END;
-"""
-TRIGGERS = {
-    'entries_in_order',
-    'entries_stay',
-    'entries_remain',
-    'about_stays',
-    'about_remains',
-}
 
 
 class Entry(NamedTuple):
@@ -108,6 +71,7 @@ def connection(
         path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
         db.execute('PRAGMA synchronous = FULL')
+        db.execute('PRAGMA recursive_triggers = ON')  # A REPLACE deletes: let it be refused.
         if make is not None and _is_empty(db):
             with alone(db):
                 if _is_empty(db):  # No other process was faster.
@@ -115,6 +79,8 @@ def connection(
         _check(db, path)
         yield db
     except sqlite3.OperationalError as error:
+        if str(error).startswith('no such'):  # A table or a column.
+            raise FormatError(f"'{path}' is a damaged ledger ({error})") from error
         raise GraphError(
             f"the ledger '{path}' cannot be opened or written ({error}); check permission and "
             f'free space, and that no other process holds it'
@@ -152,29 +118,12 @@ def _is_empty(db: sqlite3.Connection) -> bool:
     return not content and not db.execute('PRAGMA application_id').fetchone()[0]
 
 
-def create(db: sqlite3.Connection, key_name: str) -> None:
-    """Makes the tables and triggers of a ledger whose key is called so."""
-    for statement in _statements(SCHEMA):
-        db.execute(statement)
-    db.execute('INSERT INTO about VALUES (?, ?)', (VERSION, key_name))
-    db.execute(f'PRAGMA application_id = {APPLICATION_ID}')
-
-
-def _statements(script: str) -> Iterator[str]:
-    statement = ''
-    for line in script.splitlines():
-        statement += line + '\n'
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ''
-
-
 def _check(db: sqlite3.Connection, path: Path) -> None:
     if db.execute('PRAGMA application_id').fetchone()[0] != APPLICATION_ID:
         raise FormatError(f"'{path}' is an SQLite file of something else, not a ledger")
     version = about(db)[0]
-    if version != VERSION:
-        raise FormatError(f"'{path}' has version {version}; this graphrec reads {VERSION}")
+    if version not in READABLE:
+        raise FormatError(f"'{path}' has version {version}; this graphrec reads up to {VERSION}")
 
 
 def about(db: sqlite3.Connection) -> tuple[int, str]:

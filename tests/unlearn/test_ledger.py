@@ -1,10 +1,17 @@
+import contextlib
 import multiprocessing
 import sqlite3
 
 import pytest
 
 from graphrec import FormatError, GraphError
-from graphrec.unlearn import RemoveAttribute, RemoveInteractions, RemoveModality, RemoveUsers
+from graphrec.unlearn import (
+    RemoveAttribute,
+    RemoveInteractions,
+    RemoveModality,
+    RemoveUsers,
+    ledger_schema,
+)
 from graphrec.unlearn.ledger import Ledger
 from graphrec.unlearn.ledger_check import verify_ledger
 from graphrec.unlearn.ledger_head import Head, head_path, parse_receipt, write_head
@@ -12,6 +19,7 @@ from graphrec.unlearn.ledger_table import Entry, connection, last_hash
 
 KEY = b'0123456789abcdef0123456789abcdef'
 SECRET = 'Ann-Other-7741'
+GRAPH = 'a1' * 32
 
 
 @pytest.fixture
@@ -132,6 +140,123 @@ def test_triggers_that_are_gone_are_found(path):
     db.execute('DROP TRIGGER entries_stay')
     db.close()
     assert verify_ledger(path).problems == ('the triggers that refuse changes were taken out',)
+
+
+@pytest.mark.parametrize(
+    ('statements', 'problem'),
+    [
+        (
+            [
+                'DROP TRIGGER entries_stay',
+                'CREATE TRIGGER entries_stay BEFORE UPDATE ON entries BEGIN SELECT 1; END',
+            ],
+            "the trigger 'entries_stay' was changed",
+        ),
+        (['DROP INDEX entries_once'], "the index 'entries_once' was taken out"),
+        (['ALTER TABLE entries ADD COLUMN x'], "the table 'entries' was changed"),
+        (
+            ['CREATE TRIGGER more AFTER INSERT ON entries BEGIN SELECT 1; END'],
+            "the trigger 'more' was added",
+        ),
+    ],
+)
+def test_a_changed_schema_is_found_by_its_text(path, statements, problem):
+    db = sqlite3.connect(path)
+    for statement in statements:
+        db.execute(statement)
+    db.close()
+    assert verify_ledger(path).problems == (problem,)
+
+
+def test_a_table_that_is_gone_is_damage(path):
+    db = sqlite3.connect(path)
+    db.execute('DROP TABLE entries')
+    db.close()
+    with pytest.raises(FormatError, match='a damaged ledger'):
+        verify_ledger(path)
+
+
+@pytest.mark.parametrize('ours', [True, False], ids=['our connection', 'another'])
+@pytest.mark.parametrize(
+    'statement',
+    [
+        "INSERT OR REPLACE INTO entries SELECT 8, 'x', 'received', '', '{}', '', hash "
+        'FROM entries WHERE number = 7',
+        "INSERT OR REPLACE INTO entries SELECT 8, request, 'received', '', '{}', '', 'x' "
+        'FROM entries WHERE number = 1',
+        "INSERT OR REPLACE INTO about (rowid, version, key_name) VALUES (1, 2, 'x')",
+        "INSERT INTO about VALUES (2, 'x')",
+    ],
+)
+def test_the_file_refuses_replacement(path, statement, ours):
+    # The other connection does not ask SQLite to fire triggers where REPLACE deletes.
+    with (
+        connection(path) if ours else contextlib.closing(sqlite3.connect(path)) as db,
+        pytest.raises(sqlite3.IntegrityError, match='only grows'),
+    ):
+        db.execute(statement)
+    assert verify_ledger(path).intact
+    assert verify_ledger(path).entries == 7
+
+
+def test_our_connections_fire_triggers_where_rows_are_replaced(path):
+    with connection(path) as db:
+        db.execute('DROP TRIGGER entries_are_new')
+        with pytest.raises(sqlite3.IntegrityError, match='no entry is deleted'):
+            db.execute(
+                "INSERT OR REPLACE INTO entries SELECT 8, 'x', 'received', '', '{}', '', hash "
+                'FROM entries WHERE number = 7'
+            )
+
+
+@pytest.fixture
+def version_1(tmp_path, monkeypatch):
+    """Makes a ledger as the first version of this library did, with one request."""
+
+    def make(name, key=None, requests=1):
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger_schema, 'VERSION', 1)
+            patch.setattr(ledger_schema, 'SECOND', '')
+            book = Ledger(tmp_path / name, key)
+            for user in range(requests):
+                book.receive(RemoveUsers([user]), {'graph_before': GRAPH})
+        return tmp_path / name
+
+    return make
+
+
+def test_a_ledger_of_version_1_is_read_and_gets_the_triggers(version_1):
+    path = version_1('old.ledger')
+    notes = 'the ledger is of version 1: rows could be replaced until '
+    assert verify_ledger(path).intact
+    assert verify_ledger(path).notes == (notes + 'it is next opened to add to it',)
+    Ledger(path).receive(RemoveUsers([5]))
+    assert verify_ledger(path).intact
+    assert verify_ledger(path).notes == (notes + 'its triggers were added to',)
+    db = sqlite3.connect(path, isolation_level=None)
+    with pytest.raises(sqlite3.IntegrityError, match='no entry is replaced'):
+        db.execute(
+            "INSERT OR REPLACE INTO entries SELECT 3, 'x', 'received', '', '{}', '', hash "
+            'FROM entries WHERE number = 2'
+        )
+    db.execute('DROP TRIGGER entries_stay')
+    db.close()
+    Ledger(path).receive(RemoveUsers([6]))  # Does not put back what somebody took out.
+    assert verify_ledger(path).problems == ('the triggers that refuse changes were taken out',)
+
+
+def test_a_ledger_of_version_1_without_rows_gets_a_head(version_1):
+    path = version_1('old.ledger', requests=0)
+    head_path(path).unlink()  # Version 1 wrote it with the first row.
+    assert verify_ledger(path).intact
+    assert 'no head yet' in verify_ledger(path).notes[1]
+    Ledger(path).receive(RemoveUsers([5]))
+    assert verify_ledger(path).intact
+
+
+def test_a_ledger_does_not_pass_for_one_of_version_1(path):
+    tamper(path, 'UPDATE about SET version = 1')
+    assert 'row 1 does not follow the row before it' in verify_ledger(path).problems
 
 
 def test_an_end_cut_off_with_the_head_is_found_by_a_receipt_only(path):
