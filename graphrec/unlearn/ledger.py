@@ -25,6 +25,8 @@ from graphrec.unlearn.ledger_table import (
 from graphrec.unlearn.pseudonyms import key_name, keyed_hash, pseudonymised
 
 STATES = ('received', 'applied', 'audited')
+#: Names of facts that are digests begin so: ``graph_before``, ``model_after``.
+DIGESTS = ('graph_', 'model_')
 
 
 def may_follow(state: str, reached: int) -> bool:
@@ -95,12 +97,20 @@ class Ledger:
 
     The removed content is never kept: no features, no scores, no interactions besides the
     ids of the request, and these only as HMAC-SHA256 under :obj:`key` where one is given.
-    The digests of the request are keyed then as well, since a plain hash of one user id is
-    found by trying all. Whoever destroys the key makes the record unlinkable to people.
+    The digest of the request is keyed then as well, and so is every fact named ``graph_...``
+    or ``model_...`` (:meth:`blinded`): whoever has the data before finds the id behind a plain
+    hash by trying all. Whoever destroys the key makes the record unlinkable to people.
+
+    What remains open: the other facts of a private ledger are plain. The figures of a run, such
+    as the number of interactions that went, narrow down who it was for somebody who has the data
+    before. The files beside the edited data (``forget.json``, ``audit.json``) hold plain
+    digests; keep them as you keep the data themselves, which show that somebody with the data
+    before who is missing.
 
     What no such file can show: that somebody with write access to both files (and the key,
-    where there is one) wrote the whole record anew, or put both back to an earlier day.
-    Keep the receipt (:meth:`head`) of a day elsewhere to find the latter.
+    where there is one) wrote the whole record anew, or put both back to an earlier day; nor
+    that a single row was added at the end by hand and passes for one of a machine that stopped.
+    Keep the receipt (:meth:`head`) of a day elsewhere to find the first two in its rows.
 
     Args:
         path: The file; made where there is none.
@@ -118,7 +128,7 @@ class Ledger:
         name = '' if key is None else key_name(key)
         refuse_lone_head(self.path)
         with connection(self.path, self._make) as db:
-            version, held = about(db)
+            self._version, held = about(db)
             if held != name:
                 have = 'with a key' if held else 'without one'
                 have = 'with another key' if held and name else have
@@ -126,7 +136,7 @@ class Ledger:
                     f"the ledger '{self.path}' was made {have}; open it so, or name a new file"
                 )
             with alone(db):
-                if version == 1:
+                if self._version == 1:
                     self._bring_up_to_date(db)
                 with contextlib.suppress(GraphError):  # Told where a row is to be added.
                     settle_head(self.path, db, key)
@@ -135,8 +145,24 @@ class Ledger:
         """The digest by which the ledger knows an edit: keyed where it has a key."""
         return edit.digest() if self.key is None else keyed_hash(self.key, edit.to_json())
 
+    def blinded(self, digest: str) -> str:
+        r"""A digest of a graph or a model as the ledger holds it, to compare with one that it
+        holds: keyed where the ledger is private, the digest itself otherwise.
+
+        A private ledger of version 1 goes on as it began, with plain ones
+        (:func:`verify_ledger` says so).
+        """
+        if self.key is None or self._version == 1:
+            return digest
+        return keyed_hash(self.key, f'digest {digest}')
+
     def receive(self, edit: Edit, facts: Mapping[str, Any] | None = None) -> str:
         r"""Appends a new request and returns its name.
+
+        Args:
+            edit: What is to be forgotten.
+            facts: What else to record, ready for JSON. Digests named ``graph_...`` and
+                ``model_...`` are stored :meth:`blinded`.
 
         Raises:
             GraphError: If the rows do not agree with the head: see :func:`verify_ledger`.
@@ -145,7 +171,7 @@ class Ledger:
         if self.key is not None:
             document = pseudonymised(document, self.key)
         digest = self.edit_digest(edit)
-        body = {**(facts or {}), 'edit': document, 'edit_digest': digest}
+        body = {**self._stored(facts), 'edit': document, 'edit_digest': digest}
         with connection(self.path) as db:
             with alone(db):
                 settle_head(self.path, db, self.key)
@@ -156,6 +182,11 @@ class Ledger:
 
     def advance(self, request: str, state: str, facts: Mapping[str, Any] | None = None) -> None:
         r"""Appends that a request reached its next state.
+
+        Args:
+            request: Its name.
+            state: The state.
+            facts: As for :meth:`receive`.
 
         Raises:
             GraphError: If there is no such request, it does not stand right before, or the
@@ -171,7 +202,7 @@ class Ledger:
                     raise GraphError(
                         f'request {request} is {STATES[len(found) - 1]}; it cannot become {state}'
                     )
-                self._append(db, request, state, dict(facts or {}))
+                self._append(db, request, state, self._stored(facts))
             self._move_head(db)
 
     def requests(self) -> list[Request]:
@@ -183,8 +214,9 @@ class Ledger:
         return read_request(self.path, name)
 
     def find(self, edit: Edit, facts: Mapping[str, Any]) -> Request | None:
-        """The last request for this edit that was received with these facts."""
-        digest = self.edit_digest(edit)
+        """The last request for this edit that was received with these facts (digests as they
+        are, not :meth:`blinded`)."""
+        digest, facts = self.edit_digest(edit), self._stored(facts)
         for request in reversed(self.requests()):
             held = request.entries['received'].facts()
             if held['edit_digest'] == digest and all(held.get(k) == v for k, v in facts.items()):
@@ -195,6 +227,14 @@ class Ledger:
         """Number of rows and hash of the last one: the receipt to keep elsewhere."""
         with connection(self.path) as db:
             return Head(*last_hash(db))
+
+    def _stored(self, facts: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {
+            name: self.blinded(value)
+            if name.startswith(DIGESTS) and isinstance(value, str)
+            else value
+            for name, value in (facts or {}).items()
+        }
 
     def _make(self, db: sqlite3.Connection) -> None:
         create(db, '' if self.key is None else key_name(self.key))

@@ -19,7 +19,7 @@ from graphrec.unlearn.ledger_table import Entry, connection, last_hash
 
 KEY = b'0123456789abcdef0123456789abcdef'
 SECRET = 'Ann-Other-7741'
-GRAPH = 'a1' * 32
+MODEL = 'a1' * 32
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def version_1(tmp_path, monkeypatch):
             patch.setattr(ledger_schema, 'SECOND', '')
             book = Ledger(tmp_path / name, key)
             for user in range(requests):
-                book.receive(RemoveUsers([user]), {'graph_before': GRAPH})
+                book.receive(RemoveUsers([user]), {'graph_before': MODEL})
         return tmp_path / name
 
     return make
@@ -452,6 +452,40 @@ def test_private_ledgers_hold_no_id(tmp_path):
     hashes = [each.requests()[0].facts()['edit'] for each in (ledger, other)]
     assert hashes[0]['nodes'] != hashes[1]['nodes']
     assert hashes[0]['modalities']['visual'] != hashes[0]['nodes']['user']  # An item, a user.
+
+
+def test_nobody_finds_an_id_in_a_private_ledger_by_trying_all(tmp_path, graph):
+    """By somebody who has the data before, but not the key."""
+    summary = RemoveUsers(['u3']).apply(graph).summary
+    facts = {'graph_before': summary.digest_before, 'model_before': MODEL, 'method': 'gold'}
+    after = {'graph_after': summary.digest_after, 'model_after': MODEL[::-1]}
+    tried = {RemoveUsers([u]).apply(graph).summary.digest_after for u in graph['user'].id}
+    for key, found in ((None, 1), (KEY, 0)):
+        path = tmp_path / f'{found}.ledger'
+        book = Ledger(path, key)
+        name = book.receive(RemoveUsers(['u3']), facts)
+        book.advance(name, 'applied', {**after, 'status': 'passed'})
+        book.advance(name, 'audited', after)
+        content = path.read_text('latin-1')
+        assert sum(digest in content for digest in tried) == found
+        assert any(digest in content for digest in (MODEL, MODEL[::-1], *tried)) == found
+        held = book.request(name)
+        assert held.facts()['graph_after'] == book.blinded(summary.digest_after)
+        assert held.entries['applied'].facts()['model_after'] == book.blinded(MODEL[::-1])
+        assert (held.facts()['method'], held.facts()['status']) == ('gold', 'passed')
+        assert book.find(RemoveUsers(['u3']), facts) == held
+        assert book.find(RemoveUsers(['u3']), {**facts, 'graph_before': MODEL}) is None
+    assert Ledger(tmp_path / '1.ledger').blinded(MODEL) == MODEL
+    other = Ledger(tmp_path / 'other.ledger', KEY[::-1])
+    assert len({MODEL, book.blinded(MODEL), other.blinded(MODEL)}) == 3
+
+
+def test_a_private_ledger_of_version_1_goes_on_as_it_began(version_1):
+    path = version_1('old.ledger', KEY)
+    book = Ledger(path, KEY)
+    assert book.find(RemoveUsers([0]), {'graph_before': MODEL}).state == 'received'
+    assert book.blinded(MODEL) == MODEL
+    assert 'are not keyed' in verify_ledger(path, KEY).notes[1]
 
 
 def test_the_key_must_be_the_right_one(tmp_path, path):
