@@ -91,9 +91,9 @@ class Ledger:
     A request is ``received``, then ``applied``, then ``audited`` (once or again); each state
     is a row of its own with a time (UTC), appended in one transaction. A row holds the
     SHA-256 of its content and of the row before, so that :func:`verify_ledger` finds a row
-    that was changed, left out or moved. Triggers refuse to change and to delete rows. A second
-    small file (``<ledger>.head``) holds the number of rows and the last hash, so that a cut-off
-    end is found too.
+    that was changed, left out or moved. Triggers refuse to change, replace and delete rows. A
+    second small file (``<ledger>.head``) holds the number of rows and the last hash, so that a
+    cut-off end is found too; no row is added to a ledger that does not agree with it.
 
     The removed content is never kept: no features, no scores, no interactions besides the
     ids of the request, and these only as HMAC-SHA256 under :obj:`key` where one is given.
@@ -104,8 +104,7 @@ class Ledger:
     What remains open: the other facts of a private ledger are plain. The figures of a run, such
     as the number of interactions that went, narrow down who it was for somebody who has the data
     before. The files beside the edited data (``forget.json``, ``audit.json``) hold plain
-    digests; keep them as you keep the data themselves, which show that somebody with the data
-    before who is missing.
+    digests; keep them as you keep the data themselves, which show the same person who is missing.
 
     What no such file can show: that somebody with write access to both files (and the key,
     where there is one) wrote the whole record anew, or put both back to an earlier day; nor
