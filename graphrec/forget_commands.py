@@ -180,23 +180,28 @@ def ledger() -> None:
 def list_requests(path: Path, seed: int, output: Output) -> None:
     """All requests of a LEDGER and where they stand.
 
+    The verdict is that of the last audit; those of audits before it stand under 'earlier'.
+
     \b
     Example: graphrec ledger list forget.ledger
     """
     rows = []
     for request in read_requests(path):
         facts = request.facts()
+        audits = [entry.facts() for entry in request.history if entry.state == 'audited']
+        earlier = [str(each.get('verdict', {}).get('status')) for each in audits[:-1]]
         rows.append(
             {
                 'request': request.id,
                 'state': request.state,
-                'received': request.entries['received'].time,
+                'received': request.history[0].time,
                 'method': facts.get('method_used', facts.get('method')),
                 'status': facts.get('status'),
                 'verdict': facts.get('verdict', {}).get('status'),
+                'earlier': ', '.join(earlier) or None,
             }
         )
-    columns = ['request', 'state', 'received', 'method', 'status', 'verdict']
+    columns = ['request', 'state', 'received', 'method', 'status', 'verdict', 'earlier']
     table = pd.DataFrame(rows, columns=columns)
     output.table(table)
     output.finish({'requests': table})
@@ -207,22 +212,28 @@ def list_requests(path: Path, seed: int, output: Output) -> None:
 @click.argument('request')
 @common_options
 def show(path: Path, request: str, seed: int, output: Output) -> None:
-    """All that a LEDGER says of one REQUEST.
+    """All that a LEDGER says of one REQUEST, row by row.
+
+    In the JSON document, 'history' has every row and 'entries' the last one of each state.
 
     \b
     Example: graphrec ledger show forget.ledger 3fa9c1 --json
     """
     found = read_request(path, request)
-    document = {
+    history = []
+    for entry in found.history:
+        facts = entry.facts()
+        history.append(
+            {'state': entry.state, 'row': entry.number, 'time': entry.time, 'facts': facts}
+        )
+        output.line(f'{entry.state} {entry.time} (row {entry.number})')
+        for name, value in facts.items():
+            output.line(f'  {name}: {value}')
+    last = {
         state: {'row': entry.number, 'time': entry.time, **entry.facts()}
         for state, entry in found.entries.items()
     }
-    for state, facts in document.items():
-        output.line(f'{state} {facts["time"]} (row {facts["row"]})')
-        for name, value in facts.items():
-            if name not in ('row', 'time'):
-                output.line(f'  {name}: {value}')
-    output.finish({'request': found.id, 'state': found.state, 'entries': document})
+    output.finish({'request': found.id, 'state': found.state, 'entries': last, 'history': history})
 
 
 @ledger.command()
@@ -231,7 +242,7 @@ def show(path: Path, request: str, seed: int, output: Output) -> None:
 @click.option('--receipt', metavar='COUNT:HASH', help='Receipt of an earlier day.')
 @common_options
 def verify(path: Path, private: Path | None, receipt: str | None, seed: int, output: Output) -> int:
-    """Find changed, missing, added and moved rows of a LEDGER.
+    """Find changed, missing, added and moved rows of a LEDGER, and changed triggers.
 
     Exit code 1 says that something is wrong. A record that was written anew as a whole, or
     put back to an earlier day together with its head, is only found by a receipt that was

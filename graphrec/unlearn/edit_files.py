@@ -23,6 +23,7 @@ from graphrec.unlearn.edits import (
 from graphrec.unlearn.removals import Id
 
 COLUMNS = (USER, ITEM, QUERY, 'modality')
+REMARK = 'why'
 
 
 def edit_from_json(text: str) -> Edit:
@@ -50,7 +51,8 @@ def read_edit(path: str | Path, data: HeteroData | None = None) -> Edit:
 
     In a table with all of several columns, an empty cell narrows the row to the others:
     a row of ``user,item`` with ``17,`` removes user 17, and ``,visual`` in
-    ``item,modality`` the whole modality.
+    ``item,modality`` the whole modality. A column ``why`` is for the reader alone; any other
+    is refused, since a row may mean less than what the known columns say.
 
     Args:
         path: The file.
@@ -58,7 +60,8 @@ def read_edit(path: str | Path, data: HeteroData | None = None) -> Edit:
             without it, a column of whole numbers is taken for integers.
 
     Raises:
-        FormatError: If the file is missing, empty, or no such table or document.
+        FormatError: If the file is missing, empty, or no such table or document, or holds
+            a column, an entry or a kind of node that is not known.
     """
     path = Path(path)
     text = _text(path)
@@ -124,10 +127,16 @@ def _text(path: Path) -> str:
 
 
 def _table(path: Path, lines: Sequence[str]) -> list[dict[str, str]]:
-    table = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+    try:
+        table = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+    except csv.Error as error:
+        raise FormatError(f"'{path}' is no table that can be read ({error})") from None
     if len(table) < 2:
         raise FormatError(f"'{path}' holds no rows under its header; there is nothing to forget")
     header = table[0]
+    twice = [column for column in header if header.count(column) > 1]
+    if twice:
+        raise FormatError(f"'{path}' has the column {twice[0]!r} twice; put its ids in one")
     for number, row in enumerate(table[1:], 2):
         if len(row) != len(header):
             raise FormatError(
@@ -139,6 +148,13 @@ def _table(path: Path, lines: Sequence[str]) -> list[dict[str, str]]:
 def _rows(path: Path, text: str) -> list[dict[str, str]]:
     rows = _table(path, [line for line in text.splitlines() if line.strip()])
     given = [column for column in rows[0] if column in COLUMNS]
+    unknown = [column for column in rows[0] if column not in (*COLUMNS, REMARK)]
+    if given and unknown:
+        raise FormatError(
+            f"'{path}' has the columns {unknown}, which an edit does not know; it knows "
+            f'{list(COLUMNS)}, and {REMARK!r} for remarks. Take out what says nothing about what '
+            f'to forget, and write the rest in these'
+        )
     allowed = ([USER], [ITEM], [QUERY], [ITEM, USER], [ITEM, 'modality'])
     if sorted(given) not in [sorted(columns) for columns in allowed]:
         raise FormatError(
@@ -182,13 +198,19 @@ def _reader(
 ) -> Callable[[str], Id]:
     """How the text of a cell becomes an id."""
     given = [value for value in values if value]
-    whole = all(value.removeprefix('-').isdigit() for value in given)
+    whole = all(_is_whole(value) for value in given)
     integers = whole
     if data is not None and column in data.node_types:
         integers = node_ids(data, column).dtype.kind in 'iu'
     if integers and not whole:
-        bad = next(value for value in given if not value.removeprefix('-').isdigit())
+        bad = next(value for value in given if not _is_whole(value))
         raise FormatError(
             f"'{path}' holds the {column} {bad!r}, but ids are integers in this graph"
         )
     return int if integers else str
+
+
+def _is_whole(value: str) -> bool:
+    # Not isdigit(): '²' is a digit, and no number. Nothing longer than an int64 is an id.
+    digits = value.removeprefix('-')
+    return digits.isdecimal() and len(digits) < 20

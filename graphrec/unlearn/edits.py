@@ -10,10 +10,8 @@ from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
 from graphrec.graphs.schema import (
-    FEATURE_PREFIX,
     INTERACTS,
     ITEM,
-    PRESENT_PREFIX,
     QUERY,
     USER,
     EdgeType,
@@ -21,11 +19,10 @@ from graphrec.graphs.schema import (
 from graphrec.unlearn.applying import apply_removals
 from graphrec.unlearn.documents import to_json
 from graphrec.unlearn.forget_set import EditResult
-from graphrec.unlearn.references import NEIGHBOURS_PREFIX, REFERENCES
+from graphrec.unlearn.references import MODALITY_PREFIXES, REFERENCES
 from graphrec.unlearn.removals import Id, Pair, Removals, plain_ids, plain_pairs
 
 STRUCTURAL = ('id', 'num_nodes', 'is_removed')
-_ITEM_PREFIXES = (FEATURE_PREFIX, PRESENT_PREFIX, NEIGHBOURS_PREFIX, 'code_')
 
 
 class Edit:
@@ -79,8 +76,8 @@ class Edit:
         Raises:
             UnknownIdError: If :obj:`strict` and an id or pair is not in the graph.
             GraphError: If an id is of another type than the graph's, a modality, an
-                attribute or an edge type does not exist, or the graph holds something of
-                which nobody can say whose it is.
+                attribute or an edge type does not exist, an attribute does not hold one value
+                a node, or the graph holds something of which nobody can say whose it is.
         """
         return apply_removals(data, self.removals(), strict, compact, digests)
 
@@ -224,7 +221,7 @@ class RemoveAttribute(Edit):
         place = f'data[{self.node_type!r}].{self.name}'
         if self.name in STRUCTURAL or (self.node_type, self.name) in REFERENCES:
             raise GraphError(f'{place} is part of the structure; remove the nodes instead')
-        if self.node_type == ITEM and self.name.startswith(_ITEM_PREFIXES):
+        if self.node_type == ITEM and self.name.startswith(MODALITY_PREFIXES):
             raise GraphError(f'{place} belongs to a modality; remove it with RemoveModality')
         if self.ids is not None:
             ids = plain_ids(self.ids, f'the {self.node_type} ids that lose {self.name!r}')

@@ -7,7 +7,8 @@ from typing import Any
 from graphrec.errors import FormatError
 from graphrec.unlearn.ledger import may_follow
 from graphrec.unlearn.ledger_head import Head, head_path, read_head
-from graphrec.unlearn.ledger_table import TRIGGERS, Entry, about, connection, entries, origin
+from graphrec.unlearn.ledger_schema import schema_notes, schema_problems
+from graphrec.unlearn.ledger_table import Entry, about, connection, entries, origin
 from graphrec.unlearn.pseudonyms import key_name
 
 
@@ -41,9 +42,9 @@ def verify_ledger(
     path: str | Path, key: bytes | None = None, receipt: Head | None = None
 ) -> Verification:
     r"""Checks that no row of a ledger was changed, left out, added in between or moved, that
-    states follow each other, that the triggers are there, and that the end agrees with the
-    head beside it and with a receipt that was kept elsewhere. What it cannot find is told
-    at :class:`~graphrec.unlearn.Ledger`.
+    states follow each other, that tables and triggers are those that this library makes, and
+    that the end agrees with the head beside it and with a receipt that was kept elsewhere.
+    What it cannot find is told at :class:`~graphrec.unlearn.Ledger`.
 
     Args:
         path: The ledger.
@@ -55,25 +56,24 @@ def verify_ledger(
     """
     path = Path(path)
     with connection(path) as db:
+        db.execute('BEGIN')  # Nobody adds a row between the looks at the rows and at the head.
         rows = entries(db)
         version, name = about(db)
-        names = {
-            row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='trigger'")
-        }
-    problems = _chain_problems(rows, origin(version, name))
+        broken, notes = schema_problems(db, version), schema_notes(db, version, name)
+        known, unread = _known_head(path, key)
+    start = origin(version, name)
+    problems = _chain_problems(rows, start)
     problems += _state_problems(rows)
     if key is not None and key_name(key) != name:
         problems.append('the ledger was not made with this key')
-    if TRIGGERS - names:
-        problems.append('the triggers that refuse changes were taken out')
-    notes = []
-    last = Head(len(rows), rows[-1].hash if rows else origin(version, name))
-    try:
-        known = read_head(path, key)
-    except FormatError as error:
-        problems.append(f'the head cannot be trusted: {error}')
+    problems += broken
+    last = Head(len(rows), rows[-1].hash if rows else start)
+    if known is None and version == 1 and not rows and not head_path(path).exists():
+        notes.append('the ledger has no head yet, as version 1 left it before the first row')
+    elif known is None:
+        problems.append(f'the head cannot be trusted: {unread}')
     else:
-        problems += _end_problems(rows, known, f"'{head_path(path).name}'")
+        problems += _end_problems(rows, start, known, f"'{head_path(path).name}'")
         if known.size == len(rows) - 1:
             notes.append('the machine stopped before the head was moved to the last row')
         elif known.size < len(rows) - 1:
@@ -82,7 +82,7 @@ def verify_ledger(
                 f'can be by a machine that stopped'
             )
     if receipt is not None:
-        problems += _end_problems(rows, receipt, 'the receipt')
+        problems += _end_problems(rows, start, receipt, 'the receipt')
     if name and key is None:
         notes.append('the seal of the head was not checked: give the key to check it')
     return Verification(len(rows), str(last), tuple(problems), tuple(notes))
@@ -114,9 +114,19 @@ def _state_problems(rows: list[Entry]) -> list[str]:
     return problems
 
 
-def _end_problems(rows: list[Entry], known: Head, source: str) -> list[str]:
+def _known_head(path: Path, key: bytes | None) -> tuple[Head | None, str]:
+    """The head beside a ledger, or why there is none to trust."""
+    try:
+        return read_head(path, key), ''
+    except FormatError as error:
+        return None, str(error)
+
+
+def _end_problems(rows: list[Entry], start: str, known: Head, source: str) -> list[str]:
     if known.size > len(rows):
         return [f'{known.size - len(rows)} rows at the end are missing, by {source}']
     if known.size and rows[known.size - 1].hash != known.hash:
         return [f'row {known.size} is not the one that {source} knows']
+    if not known.size and start != known.hash:
+        return [f'the ledger that {source} knows began in another way']
     return []

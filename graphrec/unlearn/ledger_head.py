@@ -2,11 +2,13 @@
 hash of the last one. A chain alone cannot show that its end was cut off."""
 
 import hmac
+import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
-from graphrec.errors import FormatError
+from graphrec.errors import FormatError, GraphError
 from graphrec.storage import read_json, write_json
+from graphrec.unlearn.ledger_table import hash_at, is_missing, last_hash
 from graphrec.unlearn.pseudonyms import keyed_hash
 
 
@@ -42,11 +44,65 @@ def read_head(ledger: Path, key: bytes | None) -> Head:
     try:
         head = Head(int(document['count']), str(document['hash']))
         seal = str(document['seal'])
-    except (KeyError, ValueError) as error:
+        if head.size < 0:
+            raise ValueError(head.size)
+    except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"'{path}' is no head of a ledger ({error!r})") from None
     if key is not None and not hmac.compare_digest(seal, keyed_hash(key, f'head {head}')):
         raise FormatError(f"the seal in '{path}' is not of this key: somebody else wrote it")
     return head
+
+
+def settle_head(ledger: Path, db: sqlite3.Connection, key: bytes | None) -> None:
+    r"""Moves a head that lags by one row to the last row: so it is left by a machine that
+    stopped between the two. The caller keeps other writers out (:func:`alone`).
+
+    Raises:
+        GraphError: If the head is missing, is not of this key, or does not agree with the
+            rows. A row added then, and the head after it, would hide that the end was cut off.
+    """
+    size, last = last_hash(db)
+    try:
+        known = read_head(ledger, key)
+        problem = _disagreement(db, known, size)
+    except FormatError as error:
+        problem = str(error)
+    if problem:
+        raise GraphError(
+            f"nothing was added to the ledger '{ledger}', which does not agree with its head "
+            f"({problem}); see 'graphrec ledger verify', then put both files back from a copy or "
+            f'begin a new ledger'
+        )
+    if known.size < size:
+        write_head(ledger, Head(size, last), key)
+
+
+def refuse_lone_head(ledger: Path) -> None:
+    """Raises :class:`GraphError` if a head knows rows of a ledger that is gone: a new file would
+    hide that."""
+    path = head_path(ledger)
+    if not path.exists():
+        return
+    try:
+        size = read_head(ledger, None).size
+    except FormatError:
+        size = -1
+    # Looked at last: another process may have made both in the meantime.
+    if size and is_missing(ledger):
+        raise GraphError(
+            f"there is no ledger at '{ledger}', but its head '{path.name}' is there; put the "
+            f'ledger back, or name a new file'
+        )
+
+
+def _disagreement(db: sqlite3.Connection, known: Head, size: int) -> str:
+    if known.size > size:
+        return f'{known.size - size} rows at the end are missing'
+    if known.size < size - 1:
+        return f'{size - known.size} rows were added without moving it'
+    if hash_at(db, known.size) != known.hash:
+        return f'row {known.size} is not the one that it knows'
+    return ''
 
 
 def parse_receipt(text: str) -> Head:
@@ -56,6 +112,6 @@ def parse_receipt(text: str) -> Head:
         FormatError: If the text is of another form.
     """
     count, _, digest = text.strip().partition(':')
-    if not count.isdigit() or len(digest) != 64:
+    if not count.isdecimal() or len(digest) != 64:
         raise FormatError(f"a receipt is written COUNT:HASH, as 'forget' prints it (got {text!r})")
     return Head(int(count), digest)

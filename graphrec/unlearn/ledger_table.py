@@ -3,52 +3,15 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from graphrec.errors import FormatError, GraphError
+from graphrec.unlearn.ledger_schema import APPLICATION_ID, READABLE, VERSION
 
-VERSION = 1
-#: 'grec' in ASCII: tells a ledger from other SQLite files.
-APPLICATION_ID = 0x67726563
 WAIT_SECONDS = 30.0
-
-SCHEMA = """
-CREATE TABLE about (
-    version INTEGER NOT NULL,
-    key_name TEXT NOT NULL
-);
-CREATE TABLE entries (
-    number INTEGER PRIMARY KEY,
-    request TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('received', 'applied', 'audited')),
-    time TEXT NOT NULL,
-    body TEXT NOT NULL,
-    previous TEXT NOT NULL,
-    hash TEXT NOT NULL UNIQUE
-);
-CREATE UNIQUE INDEX entries_once ON entries (request, state) WHERE state <> 'audited';
-CREATE TRIGGER entries_in_order BEFORE INSERT ON entries
-WHEN NEW.number <> (SELECT COALESCE(MAX(number), 0) + 1 FROM entries)
-BEGIN SELECT RAISE(ABORT, 'the ledger only grows at its end'); END;
-CREATE TRIGGER entries_stay BEFORE UPDATE ON entries
-BEGIN SELECT RAISE(ABORT, 'the ledger only grows: no entry is changed'); END;
-CREATE TRIGGER entries_remain BEFORE DELETE ON entries
-BEGIN SELECT RAISE(ABORT, 'the ledger only grows: no entry is deleted'); END;
-CREATE TRIGGER about_stays BEFORE UPDATE ON about
-BEGIN SELECT RAISE(ABORT, 'the ledger only grows: its head is not changed'); END;
-CREATE TRIGGER about_remains BEFORE DELETE ON about
-BEGIN SELECT RAISE(ABORT, 'the ledger only grows: its head is not deleted'); END;
-"""
-TRIGGERS = {
-    'entries_in_order',
-    'entries_stay',
-    'entries_remain',
-    'about_stays',
-    'about_remains',
-}
 
 
 class Entry(NamedTuple):
@@ -91,27 +54,33 @@ def origin(version: int, key_name: str) -> str:
 
 
 @contextmanager
-def connection(path: Path, key_name: str | None = None) -> Iterator[sqlite3.Connection]:
-    r"""The open file; made with :obj:`key_name` where there is none yet.
+def connection(
+    path: Path, make: Callable[[sqlite3.Connection], None] | None = None
+) -> Iterator[sqlite3.Connection]:
+    r"""The open file; where there is none yet, :obj:`make` fills it in one transaction.
 
     Raises:
-        FormatError: If the file is missing and :obj:`key_name` is :obj:`None`, is no ledger
+        FormatError: If the file is missing and :obj:`make` is :obj:`None`, is no ledger
             or is damaged.
         GraphError: If it cannot be written, or another process holds it.
     """
-    fresh = not path.exists() or path.stat().st_size == 0
-    if fresh and key_name is None:
+    if make is None and is_missing(path):
         raise FormatError(f"there is no ledger at '{path}'")
     db = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
         db.execute('PRAGMA synchronous = FULL')
-        if fresh:
-            _create(db, key_name or '')
+        db.execute('PRAGMA recursive_triggers = ON')  # A REPLACE deletes: let it be refused.
+        if make is not None and _is_empty(db):
+            with alone(db):
+                if _is_empty(db):  # No other process was faster.
+                    make(db)
         _check(db, path)
         yield db
     except sqlite3.OperationalError as error:
+        if str(error).startswith('no such'):  # A table or a column.
+            raise FormatError(f"'{path}' is a damaged ledger ({error})") from error
         raise GraphError(
             f"the ledger '{path}' cannot be opened or written ({error}); check permission and "
             f'free space, and that no other process holds it'
@@ -139,31 +108,22 @@ def alone(db: sqlite3.Connection) -> Iterator[None]:
     db.execute('COMMIT')
 
 
-def _create(db: sqlite3.Connection, key_name: str) -> None:
-    with alone(db):
-        if db.execute('PRAGMA application_id').fetchone()[0] == APPLICATION_ID:
-            return  # Another process was faster.
-        for statement in _statements(SCHEMA):
-            db.execute(statement)
-        db.execute('INSERT INTO about VALUES (?, ?)', (VERSION, key_name))
-        db.execute(f'PRAGMA application_id = {APPLICATION_ID}')
+def is_missing(path: Path) -> bool:
+    """Whether there is no ledger, or none yet in an empty file."""
+    return not path.exists() or path.stat().st_size == 0
 
 
-def _statements(script: str) -> Iterator[str]:
-    statement = ''
-    for line in script.splitlines():
-        statement += line + '\n'
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ''
+def _is_empty(db: sqlite3.Connection) -> bool:
+    content = db.execute('SELECT COUNT(*) FROM sqlite_master').fetchone()[0]
+    return not content and not db.execute('PRAGMA application_id').fetchone()[0]
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
     if db.execute('PRAGMA application_id').fetchone()[0] != APPLICATION_ID:
         raise FormatError(f"'{path}' is an SQLite file of something else, not a ledger")
     version = about(db)[0]
-    if version != VERSION:
-        raise FormatError(f"'{path}' has version {version}; this graphrec reads {VERSION}")
+    if version not in READABLE:
+        raise FormatError(f"'{path}' has version {version}; this graphrec reads up to {VERSION}")
 
 
 def about(db: sqlite3.Connection) -> tuple[int, str]:
@@ -182,3 +142,11 @@ def last_hash(db: sqlite3.Connection) -> tuple[int, str]:
     """Number and hash of the last row."""
     row = db.execute('SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1').fetchone()
     return row or (0, origin(*about(db)))
+
+
+def hash_at(db: sqlite3.Connection, number: int) -> str | None:
+    """Hash of a row, of what stands before the first for 0; :obj:`None` if it is not there."""
+    if number == 0:
+        return origin(*about(db))
+    row = db.execute('SELECT hash FROM entries WHERE number = ?', (number,)).fetchone()
+    return row[0] if row else None

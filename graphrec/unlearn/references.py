@@ -5,7 +5,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import ITEM, SESSION, USER, EdgeType
+from graphrec.graphs.schema import FEATURE_PREFIX, ITEM, PRESENT_PREFIX, SESSION, USER, EdgeType
 
 ENTITY = 'entity'
 OPENS: EdgeType = (USER, 'opens', SESSION)
@@ -22,6 +22,8 @@ REFERENCES: dict[tuple[str, str], str] = {**BELONGINGS, (ITEM, 'duplicate_of'): 
 OWNERSHIP: tuple[EdgeType, ...] = (OPENS,)
 
 NEIGHBOURS_PREFIX, NEIGHBOURS_SUFFIX = 'knn_', '_index'
+#: What belongs to a modality of items begins so.
+MODALITY_PREFIXES = (FEATURE_PREFIX, PRESENT_PREFIX, NEIGHBOURS_PREFIX, 'code_')
 
 
 def target_of(node_type: str, name: str, value: object) -> str | None:

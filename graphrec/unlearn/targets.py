@@ -20,8 +20,15 @@ from graphrec.graphs.schema import (
     modalities,
 )
 from graphrec.graphs.semantic import frozen_modalities
-from graphrec.unlearn.references import BELONGINGS, OWNERSHIP, checked_numbers, target_of
+from graphrec.unlearn.references import (
+    BELONGINGS,
+    MODALITY_PREFIXES,
+    OWNERSHIP,
+    checked_numbers,
+    target_of,
+)
 from graphrec.unlearn.removals import Removals
+from graphrec.unlearn.store_values import per_node
 
 HOLDOUT = 'holdout_'
 _INDICES = ('edge_index', 'edge_label_index')
@@ -53,8 +60,9 @@ def find_targets(data: HeteroData, removals: Removals, strict: bool) -> Targets:
 
     Raises:
         UnknownIdError: If :obj:`strict` and an id or a pair is not in the graph.
-        GraphError: If a node type, edge type, modality or attribute does not exist, or ids
-            are of another type than the graph's.
+        GraphError: If a node type, edge type, modality or attribute does not exist, an
+            attribute does not hold one value a node, or ids are of another type than the
+            graph's.
     """
     finder = _Finder(data, strict)
     nodes = {t: finder.mask(t, ids, t + 's') for t, ids in removals.nodes.items()}
@@ -71,11 +79,29 @@ def find_targets(data: HeteroData, removals: Removals, strict: bool) -> Targets:
             lost[each] = lost[each] | mask if each in lost else mask
     attributes = {}
     for (node_type, name), ids in removals.attributes.items():
-        if node_type not in data.node_types or name not in data[node_type]:
-            raise GraphError(f'the graph has no attribute data[{node_type!r}].{name} to remove')
+        _require_attribute(data, node_type, name)
         attributes[node_type, name] = finder.mask(node_type, ids, f'{node_type}s that lose {name}')
     _add_belongings(data, nodes, pairs)
     return Targets(nodes, pairs, lost, attributes, finder.unknown)
+
+
+def _require_attribute(data: HeteroData, node_type: str, name: str) -> None:
+    if node_type not in data.node_types:
+        raise GraphError(
+            f'the graph has no attribute data[{node_type!r}].{name} to remove (it has the nodes '
+            f'{data.node_types})'
+        )
+    known = [
+        key
+        for key, value in per_node(data, node_type).items()
+        if target_of(node_type, key, value) is None
+        and not (node_type == ITEM and key.startswith(MODALITY_PREFIXES))
+    ]
+    if name not in known:
+        lacks = f'the graph has no attribute data[{node_type!r}].{name} to remove'
+        if name in data[node_type]:
+            lacks = f'data[{node_type!r}].{name} does not hold one value a node; none is removed'
+        raise GraphError(f'{lacks} (the attributes of {node_type} nodes are {sorted(known)})')
 
 
 def derived_from(data: HeteroData, name: str) -> list[str]:

@@ -16,17 +16,17 @@ USERS, ITEMS, QUERIES = 7, 8, 4
 FIT = {'epochs': 60, 'batch_size': 512, 'lr': 1e-2, 'patience': None, 'eval_every': 60}
 
 
-def rich_graph(seed=0):
+def rich_graph(seed=0, text_ids=False):
     """A small graph with one of everything that an edit has to follow. Users have text ids,
-    items are numbered from 100."""
+    items are numbered from 100 and queries from 0, or have text ids as well."""
     rng = np.random.default_rng(seed)
     data = HeteroData()
     data.name = 'rich'
     data.repairs = {'duplicates': 3}
     for kind, ids in (
-        ('user', np.array([f'u{n}' for n in range(USERS)], dtype=object)),
-        ('item', np.arange(100, 100 + ITEMS)),
-        ('query', np.arange(QUERIES)),
+        ('user', _ids('u', USERS)),
+        ('item', _ids('i', ITEMS) if text_ids else np.arange(100, 100 + ITEMS)),
+        ('query', _ids('search ', QUERIES) if text_ids else np.arange(QUERIES)),
         ('session', np.arange(5)),
         ('entity', np.arange(6)),
         ('word', np.array(['red', 'fast'], dtype=object)),
@@ -51,6 +51,10 @@ def rich_graph(seed=0):
     facts.relation_name = [f'relation {n}' for n in range(10)]  # As long as the edges.
     _add_attributes(data, torch.Generator().manual_seed(seed))
     return data
+
+
+def _ids(prefix, count):
+    return np.array([f'{prefix}{n}' for n in range(count)], dtype=object)
 
 
 def _add_pairs(data, pairs, rng):
@@ -113,8 +117,9 @@ def _add_attributes(data, generator):
 
 @pytest.fixture(scope='session')
 def rich_graphs():
-    """Graphs of :func:`rich_graph`; edits leave them as they are."""
-    return [rich_graph(seed) for seed in range(3)]
+    """Graphs of :func:`rich_graph`, three with numbers and three with text for ids; edits leave
+    them as they are."""
+    return [rich_graph(seed, text_ids) for text_ids in (False, True) for seed in range(3)]
 
 
 @pytest.fixture(scope='session')

@@ -47,14 +47,19 @@ def test_a_held_out_pair_is_known(graph):
     ('edit', 'message'),
     [
         (RemoveModality('smell'), "no modality 'smell'; they have"),
-        (RemoveAttribute('user', 'shoe'), r"no attribute data\['user'\].shoe"),
+        (RemoveAttribute('user', 'shoe'), r"no attribute data\['user'\].shoe .*are \['age'\]"),
+        (
+            RemoveAttribute('item', 'genres'),  # A vocabulary, as long as the items or not.
+            r"data\['item'\].genres does not hold one value a node.* are \['price', 'title'\]",
+        ),
         (RemoveInteractions([('u1', 100)], ('user', 'sues', 'item')), 'no edges'),
-        (RemoveAttribute('planet', 'age'), 'no attribute'),
+        (RemoveAttribute('planet', 'age'), r"no attribute .* has the nodes \['user', "),
     ],
 )
-def test_what_the_graph_does_not_have(graph, edit, message):
+@pytest.mark.parametrize('strict', [False, True])
+def test_what_the_graph_does_not_have(graph, edit, message, strict):
     with pytest.raises(GraphError, match=message):
-        edit.apply(graph)
+        edit.apply(graph, strict=strict)
 
 
 def test_queries_where_there_are_none(graph):

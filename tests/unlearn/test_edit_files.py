@@ -1,8 +1,11 @@
+import json
+
 import pytest
 
 from graphrec import FormatError, datasets
 from graphrec.unlearn import (
     EditSet,
+    RemoveAttribute,
     RemoveInteractions,
     RemoveItems,
     RemoveModality,
@@ -51,6 +54,62 @@ def test_json(write):
     assert read_edit(write(edit.to_json(), 'edit.json')) == edit
 
 
+DOCUMENT = {
+    'format': 'graphrec edit',
+    'version': 1,
+    'nodes': {'user': [3]},
+    'pairs': [],
+    'modalities': {},
+    'attributes': [],
+}
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            {'nodes': {'users': [3], 'item': [5]}},
+            r"'nodes' of .* holds the kinds \['users'\], which are none of \['user', 'item', ",
+        ),
+        ({'edges': [[1, 2]]}, r"holds the entries \['edges'\], which are none of \['format'"),
+        ({'nodes': {'user': None}}, 'user ids of .* need to be a list'),
+        (
+            {'pairs': [{'edge_type': ['user', 'interacts', 'item'], 'pairs': [], 'time': 3}]},
+            r"'pairs' of .* holds the entries \['time'\]",
+        ),
+        ({'pairs': [{'edge_type': 'abc', 'pairs': [[1, 2]]}]}, 'a list of three names'),
+        (
+            {'attributes': [{'node_type': 'user', 'name': 'age', 'ids': None, 'id': [3]}]},
+            r"'attributes' of .* holds the entries \['id'\]",
+        ),
+    ],
+)
+def test_nothing_in_a_document_is_passed_over(write, change, message):
+    assert read_edit(write(json.dumps(DOCUMENT), 'edit.json')) == EditSet((RemoveUsers([3]),))
+    with pytest.raises(FormatError, match=message):
+        read_edit(write(json.dumps(DOCUMENT | change), 'edit.json'))
+
+
+def test_a_name_that_comes_twice_in_a_document(write):
+    text = json.dumps(DOCUMENT).replace('"user": [3]', '"user": [3], "user": [5]')
+    with pytest.raises(FormatError, match="holds 'user' twice"):
+        read_edit(write(text, 'edit.json'))
+    pairs = [{'edge_type': ['user', 'interacts', 'item'], 'pairs': [[1, n]]} for n in (7, 8)]
+    attributes = [{'node_type': 'user', 'name': 'age', 'ids': [n]} for n in (4, 5)]
+    text = json.dumps(DOCUMENT | {'pairs': pairs, 'attributes': attributes})
+    edit = RemoveInteractions([(1, 7), (1, 8)]) | RemoveAttribute('user', 'age', [4, 5])
+    assert read_edit(write(text, 'edit.json')) == edit | RemoveUsers([3])
+
+
+def test_digits_that_are_no_numbers(write, graph):
+    planted = datasets.planted(num_users=5, num_items=20, num_interactions=30)
+    for value in ('²', '9' * 5000):
+        with pytest.raises(FormatError, match='but ids are integers'):
+            read_ids(write(f'{value}\n'), planted, 'user')
+        assert read_ids(write(f'{value}\n'), graph, 'user') == (value,)
+        assert read_edit(write(f'user\n{value}\n')) == EditSet((RemoveUsers([value]),))
+
+
 def test_the_graph_says_what_ids_are(write, graph):
     assert read_edit(write('user\nu1\n'), graph) == EditSet((RemoveUsers(['u1']),))
     assert read_ids(write('u1\n\n u2 \n'), graph, 'user') == ('u1', 'u2')
@@ -69,6 +128,11 @@ def test_the_graph_says_what_ids_are(write, graph):
         ('user\n', 'no rows'),
         ('customer\n3\n', r"columns \['customer'\]; an edit has"),
         ('user,query\n3,4\n', 'an edit has'),
+        ('user,product\n3,4\n', r"columns \['product'\], which an edit does not know; it knows"),
+        ('user,timestamp\n3,4\n', r"columns \['timestamp'\], which an edit"),
+        ('User,item\n3,4\n', r"columns \['User'\], which an edit"),
+        ('user,user\n3,4\n', "the column 'user' twice"),
+        (f'user\n{"3" * 200_000}\n', 'no table that can be read'),
         ('user,item\n3,4\n,\n', 'line 3 is empty'),
         ('user,item\n3\n', 'line 2 has 1 cells'),
         ('item,modality\n3,\n', 'line 2 names no modality'),

@@ -56,7 +56,7 @@ def test_the_order_of_nodes_and_edges_does_not_matter(rich_graphs):
         other = shuffled(data)
         assert store_digests(other) == store_digests(data)
         assert graph_digest(other) == graph_digest(data)
-    assert len({graph_digest(data) for data in rich_graphs}) == 3
+    assert len({graph_digest(data) for data in rich_graphs}) == len(rich_graphs)
 
 
 def _swap_finds(data):
