@@ -71,6 +71,8 @@ def influence(task: Task, options: InfluenceOptions) -> Outcome:
 
     For a model that learns from searches with their words, :math:`z` are its training events. A
     pair that stays without its search becomes a recommendation, whose gradient is taken off.
+    ``UnionLightGCN`` learns from the pairs of searches, without their words; only pairs that were
+    interactions are stepped for it.
     """
     before, _ = copy_on(task.original, task.original_data)
     right = forgotten_gradient(task, before)
