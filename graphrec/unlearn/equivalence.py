@@ -44,6 +44,8 @@ class Equivalence:
         said to be better, also where it is not shown to be equivalent or beyond the margin."""
         if self.outcome == 'better':
             return 'better than gold, by more than the margin'
+        if self.outcome == 'equivalent':
+            return 'equivalent to gold'
         above = self.outcome == 'inconclusive' and self.interval[0] > 0
         return f'{self.outcome} against gold{", but better than gold" if above else ""}'
 

@@ -306,6 +306,16 @@ def test_the_report_is_plain_and_names_no_node(learned):
     assert json.loads(report.to_json())['metrics']['forget_auc']['after'] is None
 
 
+def test_reports_of_earlier_versions_are_read(learned):
+    report = run(learned, 'edit_only').report
+    document = report.to_dict()
+    for name in ('received_at', 'unlearned_at', 'needless'):
+        assert document.pop(name) is not None
+    old = unlearn.ForgetReport(**document)
+    assert (old.received_at, old.unlearned_at, old.needless) == (None, None, False)
+    assert old.status == report.status
+
+
 @pytest.mark.parametrize(
     ('more', 'message'),
     [
