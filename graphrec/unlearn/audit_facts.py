@@ -1,6 +1,5 @@
 r"""What the report of an audit says of the request and of the run."""
 
-import datetime
 from typing import Any
 
 import torch
@@ -9,7 +8,8 @@ import graphrec.version
 from graphrec.models.recommender import Recommender
 from graphrec.unlearn.edits import Edit
 from graphrec.unlearn.forget_set import EditResult
-from graphrec.unlearn.report import ForgetReport
+from graphrec.unlearn.report import ForgetReport, utc_now
+from graphrec.unlearn.taken import other_counts
 
 
 def request_facts(edit: Edit, result: EditResult) -> dict[str, Any]:
@@ -23,6 +23,7 @@ def request_facts(edit: Edit, result: EditResult) -> dict[str, Any]:
             'items': forget.items.numel(),
             'queries': forget.queries.numel(),
             **{f'items without {name}': c.numel() for name, c in forget.modality_cells.items()},
+            **other_counts(edit, result),
         },
         'edges': summary.edges,
         'rows': summary.rows,
@@ -37,9 +38,10 @@ def run_facts(
     model: Recommender, report: ForgetReport | None, golds: int, unlearned: int, seed: int
 ) -> dict[str, Any]:
     """When, by which method and guarantee, with how many models."""
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
     return {
-        'audited_at': now,
+        'received_at': None if report is None else report.received_at,
+        'unlearned_at': None if report is None else report.unlearned_at,
+        'audited_at': utc_now(),
         'model': type(model).__name__,
         'method': 'not stated' if report is None else report.method,
         'guarantee': None if report is None else report.guarantee,

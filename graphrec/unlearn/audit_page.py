@@ -6,7 +6,9 @@ from typing import Any
 
 from graphrec.unlearn import audit_plots as plots
 from graphrec.unlearn import audit_words as words
-from graphrec.unlearn.audit_report import EXCLUSIONS, AuditReport, Row, counted, number
+from graphrec.unlearn.audit_meaning import meaning
+from graphrec.unlearn.audit_report import EXCLUSIONS, AuditReport, counted
+from graphrec.unlearn.audit_rows import Row, number
 from graphrec.unlearn.audit_style import STYLE
 from graphrec.unlearn.check import Check
 
@@ -34,14 +36,20 @@ def page(report: AuditReport) -> str:
 
 def _head(report: AuditReport) -> str:
     tone = words.TONE.get(report.status, 'bad')
-    when = report.run['audited_at'].replace('T', ' ').replace('+00:00', ' UTC')
+    when = _when(report.run['audited_at'])
     return (
         '<h1>Unlearning audit</h1>'
         f'<p class="muted">{_text(when)} · request <code>'
         f'{_text(report.request["digest"][:16])}</code></p>'
         f'<div class="verdict {tone}"><strong>{words.TITLE[report.status]}</strong>'
-        f'{_text(words.MEANING[report.status])}{_list(report.verdict.reasons)}</div>{_glance(report)}'
+        f'{_text(meaning(report))}{_list(report.verdict.reasons)}</div>{_glance(report)}'
     )
+
+
+def _when(time: str | None) -> str:
+    if time is None:
+        return 'not known to the audit'
+    return time.replace('T', ' ').replace('+00:00', ' UTC')
 
 
 def _glance(report: AuditReport) -> str:
@@ -61,6 +69,9 @@ def _glance(report: AuditReport) -> str:
         ],
         'Those who stayed are served as well as after retraining': outcomes,
     }
+    if report.canaries is not None:
+        trace = None if report.canaries.in_doubt else not report.canaries.side
+        answers['Interactions that were planted as a test left no trace'] = [trace]
     lines = ''.join(
         f'<tr><td>{_text(question)}</td><td class="mark {tone}">{word}</td></tr>'
         for question, values in answers.items()
@@ -81,6 +92,9 @@ def _request(report: AuditReport) -> str:
     run, request = report.run, report.request
     facts = {
         'Asked to be forgotten': counted(request['counts']),
+        'Request received': _when(run['received_at']),
+        'Unlearned': _when(run['unlearned_at']),
+        'Audited': _when(run['audited_at']),
         'Model': run['model'],
         'Method': run['method'],
         'Guarantee': report.guarantee,
@@ -220,7 +234,7 @@ def _utility(report: AuditReport) -> str:
     tests = {test.metric: test for test in found.equivalence}
     for measure in found.quality:
         test = tests.get(measure.name)
-        outcome = f'{test.outcome} (margin {number(test.margin)})' if test else 'no gold to test'
+        outcome = f'{test.in_words} (margin {number(test.margin)})' if test else 'no gold to test'
         lines.append(
             f'<tr><td>{_text(measure.name)}</td>'
             f'{_cells(measure.original, measure.gold, measure.unlearned)}'
@@ -276,9 +290,8 @@ def _details(report: AuditReport) -> str:
         '<h2>All figures</h2><table><tr><th>Measure</th><th class="n">original</th>'
         '<th class="n">retrained (band)</th><th class="n">unlearned</th><th>result</th></tr>'
         f'{rows}</table><p><small>graphrec {_text(run["graphrec"])}, torch {_text(run["torch"])}, '
-        f'seed {run["seed"]}. The band is the 95th percentile of the differences between '
-        'retrained models. This page holds no identifier of a user, an item or a query.'
-        '</small></p>'
+        f'seed {run["seed"]}. {words.BAND} This page holds no identifier of a user, an item or a '
+        'query.</small></p>'
     )
 
 

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from graphrec.storage import replacing
+from graphrec.unlearn.audit_rows import Row, canary_row, detail_rows, measure_row, number
 from graphrec.unlearn.bands import Measure
 from graphrec.unlearn.canaries import CanaryTest
 from graphrec.unlearn.check import Check
@@ -28,17 +29,6 @@ EXCLUSIONS = (
     'predictions that were already served',
     'legal sufficiency: this is a record of measurements, not advice',
 )
-
-
-class Row(NamedTuple):
-    """A line of the table: what was measured, for whom, and how it ended."""
-
-    section: str
-    name: str
-    original: str
-    gold: str
-    unlearned: str
-    result: str
 
 
 @dataclass(frozen=True)
@@ -236,30 +226,8 @@ class AuditReport:
         for measure in self.others:
             yield measure_row('besides', measure)
         if self.canaries is not None:
-            yield Row('canaries', 'uniformity', '', '', f'p = {self.canaries.p_value:.3f}', '')
-
-
-def measure_row(section: str, measure: Measure) -> Row:
-    """The line of a measure."""
-    gold = '' if measure.gold is None else number(measure.gold)
-    if measure.band is not None and measure.distance:
-        gold = f'≤ {number(measure.band)}'
-    elif measure.band is not None:
-        gold += f' ± {number(measure.band)}'
-    result = {True: 'within band', False: 'outside', None: ''}[measure.inside]
-    if measure.side:
-        result += ', remembers' if measure.side > 0 else ', over-forgotten'
-    if measure.inside and measure.powered is False:
-        result += ' (small request)'
-    values = [number(value) for value in (measure.original, measure.unlearned)]
-    return Row(section, measure.name, values[0], gold, values[1], result)
-
-
-def number(value: float | None) -> str:
-    """A number for a reader: four decimals, large ones with one; ``-`` for none."""
-    if value is None or not math.isfinite(value):
-        return '-'
-    return f'{value:,.1f}' if abs(value) >= 10 else f'{value:.4f}'
+            yield canary_row(self.canaries)
+        yield from detail_rows(self.completeness, self.membership, self.utility)
 
 
 def counted(counts: dict[str, int]) -> str:
@@ -269,7 +237,7 @@ def counted(counts: dict[str, int]) -> str:
 
 
 def _outcome(test: Equivalence) -> str:
-    return f'{test.outcome} (margin {number(test.margin)})'
+    return f'{test.in_words} (margin {number(test.margin)})'
 
 
 def _line(cells: tuple[str, ...], width: list[int], section: str = '') -> str:

@@ -58,6 +58,22 @@ LABELS = {
     'level, items that lost a modality': 'Items concerned: how high they stand',
 }
 
+#: Of the verdicts that are about less than :data:`MEANING` says.
+WITHOUT_GOLD = (
+    'Nothing that was measured says that the data is remembered, but recommendations for the '
+    'others became worse than under the original model. Too few retrained models were given to '
+    'say how much of that retraining would cost as well.'
+)
+OPEN = (
+    'It was not shown that the data is forgotten and the others are served as after retraining. '
+    'This is not a pass.'
+)
+BAND = (
+    'The band of a measure is the 95th percentile of the differences between retrained models, but '
+    'at least how far one retrained model more is expected to lie with 95 % probability, and for '
+    'ranks at least one place.'
+)
+
 NEVER_SAW = (
     'A model that never saw an interaction does not rank it last: it ranks it where the '
     'rest of the user’s history puts it. So the right result is neither zero nor “lower is '

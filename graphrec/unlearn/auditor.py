@@ -1,5 +1,6 @@
 r"""Many audits of one request: what does not depend on the model is made once."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,8 +8,6 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphrec.errors import GraphError
-from graphrec.graphs.schema import USER, num_users
 from graphrec.models.recommender import Recommender
 from graphrec.ranking import check_graph
 from graphrec.unlearn.affected import affected_items
@@ -16,7 +15,7 @@ from graphrec.unlearn.audit_facts import request_facts, run_facts
 from graphrec.unlearn.audit_report import AuditReport
 from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND, Measure
 from graphrec.unlearn.built_for import check_model
-from graphrec.unlearn.canaries import canary_uniformity
+from graphrec.unlearn.canaries import CanaryTest, canary_uniformity
 from graphrec.unlearn.case import Case, ask, make_case
 from graphrec.unlearn.check import Check, Setting
 from graphrec.unlearn.completeness import completeness, overlaps
@@ -25,15 +24,17 @@ from graphrec.unlearn.edits import Edit
 from graphrec.unlearn.findings import Findings
 from graphrec.unlearn.forget_set import EditResult
 from graphrec.unlearn.membership import Attacked, membership
+from graphrec.unlearn.nothing_left import check_left
+from graphrec.unlearn.protected_groups import protected_groups
 from graphrec.unlearn.put_back import put_back
 from graphrec.unlearn.relearning import relearning
 from graphrec.unlearn.report import ForgetReport
 from graphrec.unlearn.residue import GRAPH_CHECKS, residue
 from graphrec.unlearn.shortcomings import find_failures, unmeasured, weaknesses
+from graphrec.unlearn.untouched import is_untouched
 from graphrec.unlearn.utility import Served, utility
 from graphrec.unlearn.verdict import MIN_GOLDS, NOOP, Verdict, verdict
 
-_MAX_GROUPS = 8
 _MIN_USERS = 10
 
 
@@ -57,7 +58,8 @@ class Auditor:
         seed: Of the bootstrap and of drawn pairs.
 
     Raises:
-        GraphError: If a gold is of other size than the graph, or the users have no such column.
+        GraphError: If a gold is of other size than the graph, the users have no such column, or
+            the edit leaves nothing to learn from.
     """
 
     def __init__(
@@ -76,15 +78,18 @@ class Auditor:
         self.data, self.edit, self.golds, self.seed = data, edit, list(golds), seed
         self.gold_reports, self.canaries, self.min_golds = gold_reports, canaries, min_golds
         self._result = edit.apply(data)
+        if not self._result.summary.noop:
+            check_left(self._result.data)
         self._graph = self._result.data if edited is None else edited
         for model in self.golds:
             check_model(model, self._graph, 'gold')
         self._case = make_case(data, self._graph, self._result.forget, seed)
-        self._chosen = _groups(data, self._case, groups)
+        self._groups = protected_groups(data, self._case.users, groups)
         # The model is held too, so that no other takes its number.
         self._asked: dict[int, tuple[Recommender, Answers]] = {}
         self._graph_checks: dict[str, Check] = {}
         self._checked: dict[int, dict[str, int] | None] = {}
+        self._untouched: dict[int, bool] = {}
 
     def audit(
         self,
@@ -121,22 +126,32 @@ class Auditor:
         before, after = self._ask(original), self._ask(unlearned)
         retrained = [self._ask(model) for model in golds]
         others = [self._ask(model) for model in more]
-        parts = _compare(case, before, after, retrained, others, self._chosen, self.seed)
+        parts = _compare(case, before, after, retrained, others, self._groups.masks, self.seed)
         measures: list[Measure | None] = []
         if relearn:
             pairs = case.pairs, case.negatives
             measures.append(relearning(original, unlearned, golds, *pairs, seed=self.seed))
         if show_again:
             measures.append(put_back(original, unlearned, golds, case, self._graph, self.data))
+        untouched = self._is_untouched(original)
         failures = find_failures(
-            checks, case, original, unlearned, before, [after, *retrained], forget_report
+            checks,
+            case,
+            original,
+            unlearned,
+            before,
+            [after, *retrained],
+            forget_report,
+            untouched,
         )
-        canary = None
-        if self.canaries is not None:
-            canary = canary_uniformity(unlearned, self._graph, self.canaries.cpu())
-        missing = unmeasured(case, result, self.edit, self.canaries is not None)
+        canary = self._test_canaries(original, unlearned)
+        missing = unmeasured(
+            case, result, self.edit, self.canaries is not None, self._groups.left_out
+        )
         return AuditReport(
-            verdict=_decide(failures, parts, len(golds), result, missing, self.min_golds),
+            verdict=_decide(
+                failures, parts, len(golds), result, missing, self.min_golds, untouched, canary
+            ),
             request=request_facts(self.edit, result),
             run=run_facts(unlearned, forget_report, len(golds), len(more) + 1, self.seed),
             checks=checks,
@@ -148,7 +163,7 @@ class Auditor:
             canaries=canary,
             others=[measure for measure in measures if measure is not None],
             gold_self_check=self._self_check(original),
-            limits=weaknesses(result, parts, len(golds), self.min_golds),
+            limits=weaknesses(result, parts, len(golds), self.min_golds, forget_report, canary),
             scores=_score_sample(case, before, after, retrained),
         )
 
@@ -161,6 +176,22 @@ class Auditor:
         if id(model) not in self._asked:
             self._asked[id(model)] = (model, ask(model, self._case))
         return self._asked[id(model)][1]
+
+    def _test_canaries(self, original: Recommender, unlearned: Recommender) -> CanaryTest | None:
+        if self.canaries is None:
+            return None
+        models = [unlearned, original, *self.golds]
+        pairs = self.canaries.cpu()
+        found, before, *golds = [canary_uniformity(m, self._graph, pairs) for m in models]
+        return dataclasses.replace(
+            found, original=before.p_value, golds=tuple(gold.p_value for gold in golds)
+        )
+
+    def _is_untouched(self, original: Recommender) -> bool:
+        if id(original) not in self._untouched:
+            forget = self._result.forget
+            self._untouched[id(original)] = is_untouched(original, self.data, self._graph, forget)
+        return self._untouched[id(original)]
 
     def _self_check(self, original: Recommender) -> dict[str, int] | None:
         if id(original) not in self._checked:
@@ -227,6 +258,8 @@ def _decide(
     result: EditResult,
     missing: Sequence[str],
     min_golds: int,
+    untouched: bool,
+    canaries: CanaryTest | None,
 ) -> Verdict:
     attacked = parts.membership
     if result.summary.noop and not failures:
@@ -244,24 +277,9 @@ def _decide(
         recall_change=parts.utility.clear_change,
         not_measured=missing,
         min_golds=min_golds,
+        untouched=untouched,
+        canaries=canaries,
     )
-
-
-def _groups(data: HeteroData, case: Case, column: str | None) -> dict[str, Tensor] | None:
-    if column is None:
-        return None
-    values = data[USER].get(column)
-    if values is None or len(values) != num_users(data):
-        raise GraphError(
-            f"'groups' is {column!r}, but the users have no such column (they have "
-            f'{sorted(data[USER].keys())})'
-        )
-    listed = [str(values[int(user)]) for user in case.users]
-    names = sorted(set(listed))[:_MAX_GROUPS]
-    return {
-        f'{column} {n + 1}': torch.tensor([v == name for v in listed])
-        for n, name in enumerate(names)
-    }
 
 
 def _self_check(case: Case, before: Answers, golds: Sequence[Answers]) -> dict[str, int] | None:

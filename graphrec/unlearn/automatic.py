@@ -110,6 +110,9 @@ _FEW = 0.005  # Of the training interactions.
 #: levels differ by 0.077 on average and 0.097 in their band): the edit alone is 0.129 and 0.136
 #: away, 50 steps 0.110 and 0.121, 200 0.103 and 0.105, 400 0.101 and 0.094; drift stays within
 #: its band. 400 take a sixth of the time of retraining, 200 a twelfth. Higher rates harm the rest.
+#:
+#: ``'untouched'``: the model is neither built from nor trained on what was removed, see
+#: :func:`~graphrec.unlearn.untouched.is_untouched`.
 TABLE: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     'interactions': (
         ('heldout_match', _MATCH | {'steps': 150}),
@@ -125,6 +128,7 @@ TABLE: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     ),
     'nodes': (('finetune', {'steps': 50, 'lr_scale': 0.3, 'decay': True}),),
     'features': (('finetune', {'steps': 200}), ('finetune', {'steps': 400})),
+    'untouched': (('edit_only', {}),),
 }
 
 _PREFERENCE = (
@@ -138,7 +142,7 @@ _PREFERENCE = (
 
 
 def request_kind(edited: EditResult, model: Recommender) -> str:
-    """The row of :data:`TABLE` for a request to a model."""
+    """The row of :data:`TABLE` for a request to a model that can depend on it."""
     forget = edited.forget
     pairs = served_pairs(edited.data, forget).size(1)
     if pairs and model.feature_rows():

@@ -15,6 +15,8 @@ from graphrec.unlearn.standing import standing
 
 #: Fewer are hardly told from chance.
 MIN_CANARIES = 100
+#: A p-value below this says that the canaries left a trace.
+LEVEL = 0.01
 
 
 class Planted(NamedTuple):
@@ -34,12 +36,39 @@ class CanaryTest:
         statistic: Its distance.
         mean_place: Mean place in [0, 1], 0 the best; 0.5 without a trace.
         num_canaries: How many.
+        original: The p-value of the model before, where it was tested as well.
+        golds: Those of retrained models, likewise.
     """
 
     p_value: float
     statistic: float
     mean_place: float
     num_canaries: int
+    original: float | None = None
+    golds: tuple[float, ...] = ()
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether retrained models, which never saw the canaries, fail as well: one of them
+        below :data:`LEVEL` over their number (Bonferroni)."""
+        return bool(self.golds) and min(self.golds) < LEVEL / len(self.golds)
+
+    @property
+    def side(self) -> int:
+        """+1 if the canaries still stand too high, -1 if they are pushed down, 0 if their
+        places look random or the test is in doubt."""
+        if not self.p_value < LEVEL or self.in_doubt:
+            return 0
+        return 1 if self.mean_place <= 0.5 else -1
+
+    @property
+    def reason(self) -> str:
+        """The finding in a sentence."""
+        return (
+            f'the places of {self.num_canaries:,} planted canaries are not random: p '
+            f'{p_text(self.p_value)}, mean place {self.mean_place:.3f} where 0.5 is no trace and '
+            '0 the top'
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -106,6 +135,11 @@ def canary_uniformity(model: Any, edited: HeteroData, pairs: Tensor) -> CanaryTe
     place = (rank.double() - 0.5) / (items - degree[pairs[0]]).double()
     test = stats.kstest(place.numpy(), 'uniform')
     return CanaryTest(float(test.pvalue), float(test.statistic), float(place.mean()), pairs.size(1))
+
+
+def p_text(value: float) -> str:
+    """``= 0.123``, or ``< 0.001``."""
+    return '< 0.001' if value < 0.001 else f'= {value:.3f}'
 
 
 def _first_of_each(values: Tensor) -> tuple[Tensor, Tensor]:

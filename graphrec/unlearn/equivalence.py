@@ -38,6 +38,17 @@ class Equivalence:
     p_value: float
     outcome: str
 
+    @property
+    def in_words(self) -> str:
+        """:attr:`outcome` as part of a sentence. A model whose whole interval lies above 0 is
+        said to be better, also where it is not shown to be equivalent or beyond the margin."""
+        if self.outcome == 'better':
+            return 'better than gold, by more than the margin'
+        if self.outcome == 'equivalent':
+            return 'equivalent to gold'
+        above = self.outcome == 'inconclusive' and self.interval[0] > 0
+        return f'{self.outcome} against gold{", but better than gold" if above else ""}'
+
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return dict(vars(self))

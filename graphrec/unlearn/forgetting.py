@@ -17,13 +17,17 @@ from graphrec.unlearn.compact_model import compact_model
 from graphrec.unlearn.compacting import compacted
 from graphrec.unlearn.edits import Edit
 from graphrec.unlearn.forget_set import EditResult
-from graphrec.unlearn.fresh_rows import copy_on, fresh_rows, fresh_seed, put_rows
+from graphrec.unlearn.fresh_rows import Rows, copy_on, fresh_rows, fresh_seed, put_rows
 from graphrec.unlearn.methods import METHODS, method_options
 from graphrec.unlearn.monitor import Monitor
+from graphrec.unlearn.nothing_left import check_left
 from graphrec.unlearn.peak_memory import watch_memory
-from graphrec.unlearn.report import ForgetReport
+from graphrec.unlearn.report import ForgetReport, utc_now
+from graphrec.unlearn.run_status import Change, same_scores, settle_status, update_norm
 from graphrec.unlearn.sharded import ShardedRecommender
+from graphrec.unlearn.taken import other_counts
 from graphrec.unlearn.task import Outcome, Task, fit_settings
+from graphrec.unlearn.untouched import UNTOUCHED, is_untouched
 
 #: What forgets in a :class:`~graphrec.unlearn.sharded.ShardedRecommender`.
 SHARD_METHODS = ('sisa', 'receraser', 'suppress')
@@ -68,9 +72,15 @@ def forget(
     word. Models in closed form are built anew, which is exact.
 
     A run that met a number that is not finite is ``'failed'``, and so is one that changed no
-    parameter, unless the method found that none has to: a pair that scores no higher than held-out
-    pairs like it needs the edit of the graph alone. The status is then what is measured, which for
-    a few pairs is ``'not_measurable'``, and the reason says so.
+    parameter (``'edit_only'``: no parameter and no score) besides rows that were drawn anew, unless
+    none has to change: a pair that scores no higher than held-out pairs like it needs the edit of
+    the graph alone, and a pair of a removed user or item, whose row is a fresh draw, needs no step.
+    The status is then what is measured, which for a few pairs is ``'not_measurable'``, and the
+    reason says so.
+
+    What a model is neither built from nor trained on (an attribute or a behaviour that it does not
+    read, held-out pairs) it cannot have learned: such a request gets the edit alone, and
+    ``'passed'``, from any method but retraining and the filter of serving.
 
     The model and the graph that come in are never changed. Same seed, same bits.
 
@@ -95,9 +105,10 @@ def forget(
         progress: Whether training shows a progress bar.
 
     Raises:
-        GraphError: If the method, an option or a setting is unknown, or the model was built
-            for another graph or other training edges.
+        GraphError: If the method, an option or a setting is unknown, the model was built for
+            another graph or other training edges, or the edit leaves nothing to learn from.
     """
+    received = utc_now()
     check_model(model, data)
     if compact and (isinstance(model, ShardedRecommender) or method in ('sisa', 'receraser')):
         raise GraphError("a sharded model cannot be compacted; leave out 'compact'")
@@ -106,6 +117,7 @@ def forget(
         result = _by_table(request, auto_options(options))
     else:
         result = _by_method(request, method, options)
+    result.report.received_at, result.report.unlearned_at = received, utc_now()
     if not compact:
         return result
     graph, id_map = compacted(result.data)
@@ -123,6 +135,7 @@ class _Request(NamedTuple):
     data_edited: EditResult | None
     golds: Sequence[Recommender]
     progress: bool
+    untouched: bool | None = None
 
     def edited(self) -> EditResult:
         """The edited graph, made now unless it came along."""
@@ -133,14 +146,24 @@ def _by_table(request: _Request, options: AutoOptions) -> ForgetResult:
     begin = time.perf_counter()
     edited = request.edited()
     applied = time.perf_counter() - begin
-    request = request._replace(data_edited=edited)
+    untouched = _is_untouched(request, edited)
+    request = request._replace(data_edited=edited, untouched=untouched)
+    kind = 'untouched' if untouched else request_kind(edited, request.model)
 
     def run(method: str, settings: dict[str, Any]) -> ForgetResult:
         return _by_method(request, method, settings)
 
-    result: ForgetResult = attempts(run, request_kind(edited, request.model), options)
+    result: ForgetResult = attempts(run, kind, options)
     result.report.seconds['rebuild'] += applied
     return result
+
+
+def _is_untouched(request: _Request, edited: EditResult) -> bool:
+    if request.untouched is not None:
+        return request.untouched
+    if edited.summary.noop or not request.model.is_trainable:
+        return False
+    return is_untouched(request.model, request.data, edited.data, edited.forget)
 
 
 def _by_method(request: _Request, method: str, options: Any) -> ForgetResult:
@@ -153,6 +176,8 @@ def _by_method(request: _Request, method: str, options: Any) -> ForgetResult:
     settings = fit_settings(request.fit)
     begin = time.perf_counter()
     edited = request.edited()
+    if not edited.summary.noop:
+        check_left(edited.data, model.has_queries)
     report = ForgetReport(
         request=request.edit.digest(),
         method=method,
@@ -160,7 +185,7 @@ def _by_method(request: _Request, method: str, options: Any) -> ForgetResult:
         seed=seed,
         settings={'options': dataclasses.asdict(chosen), 'fit': settings},
         digests={'before': edited.summary.digest_before, 'after': edited.summary.digest_after},
-        counts=_counts(edited),
+        counts=_counts(request.edit, edited),
     )
     copy, features = copy_on(model, edited.data)
     if edited.summary.noop:
@@ -174,6 +199,10 @@ def _by_method(request: _Request, method: str, options: Any) -> ForgetResult:
         report.seconds = {'repair': 0.0, 'rebuild': time.perf_counter() - begin}
         outcome = Outcome(copy, 0, 'a model in closed form was built anew')
         return _finish(report, model, outcome, edited, monitor)
+    if METHODS[method].is_repair and _is_untouched(request, edited):
+        report.seconds = {'repair': 0.0, 'rebuild': time.perf_counter() - begin}
+        outcome = _edit_alone(copy, edited)
+        return _finish(report, model, outcome, edited, monitor, untouched=True)
     rows = fresh_rows(copy, edited.forget, fresh_seed(seed), features)
     put_rows(copy, rows)
     report.seconds['rebuild'] = time.perf_counter() - begin
@@ -204,7 +233,18 @@ def _by_method(request: _Request, method: str, options: Any) -> ForgetResult:
     if outcome.preparation:
         report.seconds['preparation'] = outcome.preparation
     monitor.seconds += outcome.evaluation
-    return _finish(report, model, outcome, edited, monitor, before)
+    return _finish(report, model, outcome, edited, monitor, before, rows)
+
+
+def _edit_alone(model: Recommender, edited: EditResult) -> Outcome:
+    """Of a request that the model cannot depend on."""
+    notes = []
+    if 'valid' in edited.forget.heldout:
+        notes.append(
+            'validation pairs were removed: if training stopped by them, they had a say in when'
+        )
+    guarantee = 'A' if notes else 'E'
+    return Outcome(model, 0, UNTOUCHED, notes, guarantee=guarantee, needless=True)
 
 
 def _before(monitor: Monitor, model: Recommender) -> dict[str, float]:
@@ -218,6 +258,8 @@ def _finish(
     edited: EditResult,
     monitor: Monitor,
     before: dict[str, float] | None = None,
+    rows: Rows | None = None,
+    untouched: bool = False,
 ) -> ForgetResult:
     """Measures the result and settles its status."""
     model = outcome.model.eval()
@@ -225,7 +267,8 @@ def _finish(
     report.steps, report.reason = outcome.steps, outcome.reason
     report.notes += outcome.notes
     report.guarantee = outcome.guarantee or report.guarantee
-    report.update_norm = update_norm(original, model)
+    report.needless = outcome.needless
+    report.update_norm = update_norm(original, model, rows)
     diverged = report.status == 'diverged' or not _is_finite(model)
     if diverged:
         report.status = 'failed'
@@ -235,8 +278,10 @@ def _finish(
             'forget_auc': monitor.auc(model),
             f'valid_recall@{monitor.k}': monitor.recall(model),
         }
-        unmoved = METHODS[report.method].moves and not outcome.needless and not report.update_norm
-        _judge(report, after, before, monitor, model.has_queries, unmoved)
+        stepped = report.update_norm > 0
+        idle = not stepped and _is_idle(report.method, original, outcome, edited, monitor, rows)
+        change = Change(idle, bool(rows), stepped, untouched)
+        settle_status(report, after, before, monitor, model.has_queries, change)
     report.metrics = {
         name: {'before': before[name], 'after': after[name]}
         for name in before
@@ -248,60 +293,29 @@ def _finish(
     return ForgetResult(model, edited.data if outcome.data is None else outcome.data, report)
 
 
-def _judge(
-    report: ForgetReport,
-    after: dict[str, float],
-    before: dict[str, float],
+def _is_idle(
+    method: str,
+    original: Recommender,
+    outcome: Outcome,
+    edited: EditResult,
     monitor: Monitor,
-    reads_queries: bool,
-    unmoved: bool,
-) -> None:
-    auc, recall = after['forget_auc'], after[f'valid_recall@{monitor.k}']
-    floor = (1 - monitor.epsilon) * before[f'valid_recall@{monitor.k}']
-    if report.guarantee == 'S':
-        report.status = 'under_forgotten'
-    elif report.guarantee == 'E':
-        report.status = 'passed'
-    elif unmoved:
-        report.status = 'failed'
-        report.reason += '; no parameter changed'
-    elif recall < floor:
-        report.status = 'utility_loss'
-        report.reason += f'; validation recall fell below {floor:.4f}'
-    elif monitor.measures_forgetting:
-        side = monitor.side(auc)
-        report.status = {0: 'passed', 1: 'under_forgotten', -1: 'over_forgotten'}[side]
-    elif monitor.served.size(1) or not monitor.measures_utility:
-        report.status = 'not_measurable'
-        report.reason += '; too few held-out pairs to compare with'
-    elif reads_queries and monitor.served_searches:
-        report.status = 'not_measurable'
-        report.reason += '; what searches alone had taught is not measured here'
-    else:
-        report.status = 'passed'
-        report.notes.append(
-            'no trained row scores what was forgotten any more: the status rests on the rows '
-            'that were drawn anew and on validation recall'
-        )
-
-
-@torch.no_grad()
-def update_norm(before: Recommender, after: Recommender) -> float:
-    r""":math:`\|\theta_u - \theta_0\|_2` over the parameters that both models have."""
-    old = dict(before.named_parameters())
-    total = sum(
-        float((value - old[name]).double().square().sum())
-        for name, value in after.named_parameters()
-        if name in old and old[name].shape == value.shape
-    )
-    return math.sqrt(total)
+    rows: Rows | None,
+) -> bool:
+    """Whether a run that moved no parameter had to."""
+    served = monitor.served.size(1) > 0
+    if METHODS[method].by_graph:
+        users = edited.forget.pairs[0].unique().to(monitor.served.device)
+        return served and not rows and same_scores(original, outcome.model, users)
+    if not METHODS[method].moves or outcome.needless:
+        return False
+    return served or outcome.steps > 0 or not rows  # A fresh draw needs no step.
 
 
 def _is_finite(model: Recommender) -> bool:
     return all(bool(torch.isfinite(p.detach()).all()) for p in model.parameters())
 
 
-def _counts(edited: EditResult) -> dict[str, int]:
+def _counts(edit: Edit, edited: EditResult) -> dict[str, int]:
     forget = edited.forget
     return {
         'pairs': forget.pairs.size(1),
@@ -310,4 +324,5 @@ def _counts(edited: EditResult) -> dict[str, int]:
         'queries': forget.queries.numel(),
         'users_left_with_nothing': forget.emptied.numel(),
         'modality_cells': sum(each.numel() for each in forget.modality_cells.values()),
+        **other_counts(edit, edited),
     }

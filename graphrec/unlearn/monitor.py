@@ -20,10 +20,11 @@ from graphrec.graphs.schema import (
 )
 from graphrec.models.recommender import Recommender
 from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND, Measure
+from graphrec.unlearn.built_for import check_model
 from graphrec.unlearn.forget_set import ForgetSet
 from graphrec.unlearn.heldout_auc import HeldoutAUC, heldout_auc
 from graphrec.unlearn.propensity import PairFeatures, effective_size, odds_weights
-from graphrec.unlearn.standardised import user_scores
+from graphrec.unlearn.standardised import candidate_items, user_scores
 
 #: Fewer pairs than this on either side say nothing.
 MIN_PAIRS = 20
@@ -54,6 +55,9 @@ class Monitor:
         seed: Of the draws.
         golds: Retrained models on the edited graph, three at least.
 
+    Raises:
+        GraphError: If there are one or two golds, or one was built for another graph.
+
     Attributes:
         target: The area that is aimed at: 0.5, or the mean of the golds.
         seconds: Spent in checks so far.
@@ -70,6 +74,8 @@ class Monitor:
         seed: int = 0,
         golds: Sequence[Recommender] = (),
     ) -> None:
+        for gold in golds:
+            check_model(gold, data, 'golds')
         if 0 < len(golds) < MIN_GOLDS_OF_BAND:
             raise GraphError(
                 f"'golds' needs {MIN_GOLDS_OF_BAND} retrained models for a band (got "
@@ -84,7 +90,7 @@ class Monitor:
         generator = torch.Generator().manual_seed(seed)
         valid = self._valid_edges()
         self._valid_users = _sample(valid[0].unique(), max_users, generator)
-        self.k = min(20, num_items(data))
+        self.k = min(20, int(candidate_items(data).sum()))
         users = _sample(self.served[0].unique(), max_users, generator)
         self._forgotten = _rows_of(self.served, users, num_users(data))
         #: Held-out pairs that stand for what was never seen, :math:`(2, H)`, of the users with

@@ -161,12 +161,14 @@ def touched_masks(task: Task, hops: int) -> dict[Tensor, Tensor]:
 
 
 def touched_nodes(task: Task, hops: int) -> dict[str, Tensor]:
-    """Users and items near the edit, bool by node type."""
+    """Users and items near the edit, those of its searches included, bool by node type."""
     model, device = task.model, task.device
     user = torch.zeros(model.num_users, dtype=torch.bool, device=device)
     item = torch.zeros(model.num_items, dtype=torch.bool, device=device)
     user[task.forget.pairs[0].to(device)] = True
     item[task.forget.pairs[1].to(device)] = True
+    user[task.forget.events[0].to(device)] = True
+    item[task.forget.events[2].to(device)] = True
     for cells in task.forget.modality_cells.values():
         item[cells.to(device)] = True
     edges = train_edges(task.data)

@@ -1,6 +1,7 @@
 """What a run of unlearning reports about itself."""
 
 import dataclasses
+import datetime
 import json
 import math
 from typing import Any
@@ -43,18 +44,24 @@ class ForgetReport:
             needs one, ``'preparation'``.
         peak_bytes: Memory that the method held at most beyond what was held before, where the
             machine can tell (:mod:`graphrec.unlearn.peak_memory`).
-        update_norm: Length of the change of all parameters, the reset of rows included.
+        update_norm: Length of the change of all parameters, rows that were drawn anew left out.
         metrics: By name the value of the original (``'before'``) and of the result
             (``'after'``): ``'valid_recall@20'`` on retained validation pairs;
             ``'forget_auc'``, the probability that a forgotten pair scores above a held-out
-            one (0.5 is forgotten), with ``'forget_auc_half_width'``.
+            one (0.5 is forgotten), which has a ``'half_width'`` besides: half the 95 % interval
+            over users.
         seed: Of every random choice.
         settings: Options of the method and the training settings that it used.
         digests: Of the graph before and after.
-        counts: How many pairs, users, items and modality cells were forgotten, and how many
-            users that stay were left with nothing to learn from.
+        counts: How many pairs, users, items and modality cells were forgotten, how many users
+            that stay were left with nothing to learn from, and what else was asked for: held-out
+            pairs, edges of other types, values of attributes.
         notes: What a reader has to know besides.
         attempts: Runs that were tried and not kept, as short dictionaries (``auto``).
+        needless: Whether the method found that no parameter has to change.
+        received_at: When the request came, in UTC (ISO 8601); :obj:`None` in reports of earlier
+            versions.
+        unlearned_at: When the run was done, likewise.
     """
 
     request: str
@@ -73,6 +80,9 @@ class ForgetReport:
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
     attempts: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    needless: bool = False
+    received_at: str | None = None
+    unlearned_at: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values; what is not finite is :obj:`None`."""
@@ -101,6 +111,11 @@ class ForgetReport:
             moved = ' -> '.join(f'{values[when]:.4f}' for when in ('before', 'after'))
             lines.append(f'{name:<10} {moved}')
         return '\n'.join([*lines, *(f'note       {note}' for note in self.notes)])
+
+
+def utc_now() -> str:
+    """The time in UTC to the second, such as ``'2026-03-01T12:00:00+00:00'``."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
 
 
 def _plain(value: Any) -> Any:

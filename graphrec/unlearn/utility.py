@@ -180,8 +180,9 @@ def utility(
             change[name]['against_gold'] = float(bool(golds))
         recall = [v[METRICS[0]] for v in values]
         difference = recall[1] - recall[0]
-        error = float(difference.std()) / math.sqrt(difference.numel())
-        moved = float(difference.mean()), error if math.isfinite(error) else math.inf
+        count = difference.numel()  # One user alone has no spread.
+        error = float(difference.std()) / math.sqrt(count) if count > 1 else math.inf
+        moved = float(difference.mean()), error
         gaps.append(
             _of('active 5 % minus the rest', [active_gap(v, user_degree[rows]) for v in recall])
         )

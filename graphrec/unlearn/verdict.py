@@ -1,16 +1,18 @@
 r"""The last word of an audit.
 
 ``passed`` if and only if every residue check is exact, the forget metrics (recall and rank,
-distribution of scores, membership AUC) lie within gold's band, and utility is equivalent to
-gold's.
+distribution of scores, membership AUC) lie within gold's band, planted canaries left no trace
+where there were any, and utility is equivalent to gold's.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphrec.unlearn.bands import MIN_GOLDS_OF_BAND, Measure
+from graphrec.unlearn.canaries import CanaryTest
 from graphrec.unlearn.equivalence import Equivalence
+from graphrec.unlearn.untouched import UNTOUCHED
 
 PASSED = 'passed'
 UNDER = 'under_forgotten'
@@ -62,6 +64,8 @@ def verdict(
     recall_change: float | None = None,
     not_measured: Sequence[str] = (),
     min_golds: int = MIN_GOLDS,
+    untouched: bool = False,
+    canaries: CanaryTest | None = None,
 ) -> Verdict:
     r"""Decides.
 
@@ -75,6 +79,11 @@ def verdict(
         recall_change: Relative change of recall against the original's; likewise.
         not_measured: What could not be measured, in sentences.
         min_golds: Golds that a pass asks for.
+        untouched: Whether the model cannot depend on what was removed, see
+            :func:`~graphrec.unlearn.untouched.is_untouched`: there is nothing then that a
+            forget metric could show, and a pass needs none.
+        canaries: The test of planted pairs, where there were any: that they left a trace counts
+            as a forget metric outside of its band.
 
     Returns:
         The failures first, then forgetting (``under_forgotten`` if any metric says so, since
@@ -83,18 +92,23 @@ def verdict(
     missing = list(not_measured)
     if failures:
         return Verdict(FAILED, tuple(failures), tuple(missing))
+    seen = [canaries] if canaries is not None and canaries.side else []
     if num_golds < MIN_GOLDS_OF_BAND:
-        return _without_band(auc_interval, recall_change, num_golds, missing)
+        found = _without_band(auc_interval, recall_change, num_golds, missing, seen)
+        plain = untouched and found.status == NOT_MEASURABLE
+        return replace(found, reasons=(UNTOUCHED,)) if plain else found
     outside = [m for m in measures if m.inside is False]
-    if outside:
-        sides = [m.side for m in outside]
+    if outside or seen:
+        sides = [m.side for m in outside] + [test.side for test in seen]
         status = UNDER if 1 in sides else OVER if -1 in sides else NOT_MEASURABLE
-        return Verdict(status, tuple(_distance(m) for m in outside), tuple(missing))
+        reasons = [_distance(m) for m in outside] + [test.reason for test in seen]
+        return Verdict(status, tuple(reasons), tuple(missing))
     worse = [t for t in tests if t.outcome == 'worse']
     if worse:
         return Verdict(UTILITY_LOSS, tuple(_against(t) for t in worse), tuple(missing))
     unknown = [m.name for m in measures if m.inside is None]
-    if unknown or not measures:
+    silent = bool(unknown) or not (measures or untouched)
+    if silent:
         missing.append(f'no value or no band for: {", ".join(unknown) or "any forget metric"}')
     missing += [_against(t) for t in tests if t.outcome != 'equivalent']
     if not tests:
@@ -102,11 +116,10 @@ def verdict(
     short = num_golds < min_golds
     if short:
         missing.append(f'the bands are from {num_golds} golds; a pass asks for {min_golds} of them')
-    if unknown or not measures or not tests or short:
-        return Verdict(NOT_MEASURABLE, (), tuple(missing))
-    if any(t.outcome != 'equivalent' for t in tests):
-        return Verdict(NOT_MEASURABLE, (), tuple(missing))
-    return Verdict(PASSED, tuple(_distance(m) for m in measures), tuple(missing))
+    known = (UNTOUCHED,) if untouched else ()
+    if silent or not tests or short or any(t.outcome != 'equivalent' for t in tests):
+        return Verdict(NOT_MEASURABLE, known, tuple(missing))
+    return Verdict(PASSED, (*known, *(_distance(m) for m in measures)), tuple(missing))
 
 
 def _without_band(
@@ -114,11 +127,14 @@ def _without_band(
     change: float | None,
     num_golds: int,
     missing: list[str],
+    seen: Sequence[CanaryTest],
 ) -> Verdict:
     missing.append(
         'closeness to a model retrained without the data, with the variation between such '
         f'models: {num_golds} given, at least {MIN_GOLDS_OF_BAND} are needed for a band'
     )
+    for test in seen:
+        return Verdict(UNDER if test.side > 0 else OVER, (test.reason,), tuple(missing))
     if interval is not None and interval[0] > 0.5 + SLACK:
         reason = (
             f'forgotten pairs are told from held-out ones: the 95 % interval of the AUC begins '
@@ -148,7 +164,7 @@ def _distance(measure: Measure) -> str:
 def _against(test: Equivalence) -> str:
     low, high = test.interval
     return (
-        f'{test.metric} is {test.outcome} against gold: difference {test.difference:+.4f} '
+        f'{test.metric} is {test.in_words}: difference {test.difference:+.4f} '
         f'(90 % interval {low:+.4f} to {high:+.4f}), of this model alone {test.audited:+.4f}, '
         f'margin {test.margin:.4f}'
     )

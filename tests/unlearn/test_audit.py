@@ -254,6 +254,15 @@ def test_canaries(data):
     kept = unlearn.forget(before, planted_data, edit, method='edit_only').model
     remembered = unlearn.audit(before, kept, data=planted_data, edit=edit, canaries=pairs)
     assert remembered.canaries.p_value < found.canaries.p_value
+    # Whatever the other attacks say of these pairs, the canaries tell.
+    assert remembered.canaries.original < 0.001
+    assert remembered.status == 'under_forgotten'
+    assert any('canaries' in reason for reason in remembered.verdict.reasons)
+    assert '| p < 0.001 | a trace, remembers |' in remembered.to_markdown()
+    assert 'Nothing was found against the model' not in remembered.to_html()
+    assert found.canaries.side == 0
+    with_gold = unlearn.audit(before, kept, clean, data=planted_data, edit=edit, canaries=pairs)
+    assert with_gold.canaries.golds == (found.canaries.p_value,)
 
 
 def test_nothing_is_changed_and_the_same_seed_gives_the_same_report(data, edit, original, golds):
@@ -285,6 +294,14 @@ def test_protected_groups_are_numbered_not_named(data, edit, original, golds):
     grouped['user'].community = torch.arange(USERS) % 2
     found = unlearn.audit(original, golds[0], data=grouped, edit=edit, groups='community')
     assert set(found.utility.groups) == {'community 1', 'community 2'}
+    assert 'recall@20, community 2' in found.to_markdown()
+    grouped['user'].street = torch.arange(USERS) % 12
+    many = unlearn.audit(original, golds[0], data=grouped, edit=edit, groups='street')
+    assert len(many.utility.groups) == 12
+    assert not any('groups of users' in text for text in many.verdict.not_measured)
+    grouped['user'].house = torch.arange(USERS)
+    most = unlearn.audit(original, golds[0], data=grouped, edit=edit, groups='house')
+    assert '10 groups of users beyond the first 50' in most.verdict.not_measured
     with pytest.raises(GraphError, match='groups'):
         unlearn.audit(original, golds[0], data=data, edit=edit, groups='religion')
 

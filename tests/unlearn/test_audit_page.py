@@ -14,8 +14,11 @@ from graphrec.errors import GraphError
 from graphrec.graphs.schema import train_edges
 from graphrec.unlearn import audit_plots
 from graphrec.unlearn.audit_page import page
-from graphrec.unlearn.audit_report import EXCLUSIONS, number
+from graphrec.unlearn.audit_report import EXCLUSIONS
+from graphrec.unlearn.audit_rows import number
 from graphrec.unlearn.bands import Measure
+from graphrec.unlearn.canaries import CanaryTest
+from graphrec.unlearn.equivalence import equivalence
 from graphrec.unlearn.verdict import STATUSES, Verdict
 
 VOID = {'meta', 'br', 'link', 'img', 'hr', 'input'}
@@ -112,6 +115,89 @@ def test_every_status_has_a_heading_and_a_meaning(report):
     passed = dataclasses.replace(report, verdict=Verdict('passed'))
     assert 'Passed' in parsed(page(passed))
     assert 'Not passed' not in parsed(page(passed))
+
+
+def head(report):
+    return parsed(page(report)).split('What was asked')[0]
+
+
+def test_the_head_says_no_more_than_was_found(report):
+    plain = 'Nothing was found against the model'
+    fine = Measure('x', 0.9, 0.5, (0.5, 0.51, 0.49))
+    outside = Measure('x', 0.9, 0.9, (0.5, 0.51, 0.49))
+    golds = (0.300, 0.302, 0.301, 0.299, 0.298)
+    equal = equivalence('recall@20', [0.3], golds)
+    unsure = equivalence('recall@20', [0.3, 0.27, 0.33], golds)
+    doubtful = CanaryTest(1e-4, 0.3, 0.3, 120, golds=(1e-5, 0.5))
+
+    def found(likelihood=fine, test=equal, affected=fine, canaries=None):
+        return dataclasses.replace(
+            report,
+            verdict=Verdict('not_measurable'),
+            completeness=None,
+            membership=dataclasses.replace(report.membership, auc=fine, likelihood=likelihood),
+            utility=dataclasses.replace(report.utility, equivalence=[test]),
+            affected=[affected],
+            canaries=canaries,
+        )
+
+    assert plain in head(found())
+    for other in (
+        found(likelihood=outside),
+        found(test=unsure),
+        found(affected=outside),
+        found(canaries=doubtful),
+    ):
+        assert plain not in head(other)
+        assert 'This is not a pass' in head(other)
+
+
+def test_a_loss_of_utility_without_golds_is_one_against_the_original(report):
+    loss = dataclasses.replace(report, verdict=Verdict('utility_loss'))
+    assert 'worse than after retraining' in head(loss)
+    alone = dataclasses.replace(loss, run={**report.run, 'num_golds': 0})
+    assert 'worse than under the original model' in head(alone)
+    assert 'the data is forgotten' not in head(alone)
+    assert 'after retraining.' not in head(alone)
+
+
+def test_the_page_says_when(report, run):
+    result = run[1]
+    assert result.report.received_at <= result.report.unlearned_at <= report.run['audited_at']
+    text = parsed(report.to_html())
+    for name, time in (
+        ('Request received', report.run['received_at']),
+        ('Unlearned', report.run['unlearned_at']),
+        ('Audited', report.run['audited_at']),
+    ):
+        assert f'{name} {time.replace("T", " ").replace("+00:00", " UTC")}' in text
+    bare = dataclasses.replace(report, run={**report.run, 'received_at': None})
+    assert 'Request received not known to the audit' in parsed(page(bare))
+
+
+def test_what_a_band_is(report):
+    text = parsed(report.to_html())
+    assert 'at least how far one retrained model more is expected to lie' in text
+
+
+def test_details_are_in_every_form(report):
+    grouped = dataclasses.replace(
+        report, utility=dataclasses.replace(report.utility, groups={'g': Measure('of g', 0.1, 0.2)})
+    )
+    names = [row.name for row in grouped.rows() if row.section == 'details']
+    for expected in (
+        'median shift of ranks',
+        'true positives at 1.0% FPR',
+        'true positives at 0.1% FPR',
+        'gap closed, recall@20',
+        'gap closed, membership AUC',
+        'AUC, popular items',
+        'of g',
+    ):
+        assert expected in names, expected
+    for text in (str(grouped), grouped.to_markdown(), parsed(grouped.to_html())):
+        for name in names:
+            assert name in text
 
 
 def test_a_page_without_gold_pairs_or_report(data, run):

@@ -6,6 +6,7 @@ from graphrec.datasets import planted
 from graphrec.errors import GraphError
 from graphrec.graphs.schema import train_edges
 from graphrec.models import MF
+from graphrec.unlearn.canaries import CanaryTest, p_text
 
 
 @pytest.fixture(scope='module')
@@ -49,3 +50,19 @@ def test_uniform_for_a_model_that_never_saw_them_and_not_for_one_that_did(data):
 def test_more_canaries_than_free_pairs_are_refused(data):
     with pytest.raises(GraphError, match='count'):
         unlearn.insert_canaries(data, 80 * 60)
+
+
+def test_retrained_models_that_fail_too_put_the_test_in_doubt():
+    kept = CanaryTest(1e-4, 0.3, 0.3, 120, original=1e-9, golds=(0.5, 0.2, 0.9))
+    assert (kept.side, kept.in_doubt) == (1, False)
+    assert CanaryTest(1e-4, 0.3, 0.7, 120).side == -1
+    assert CanaryTest(0.02, 0.1, 0.4, 120).side == 0
+    # Of five retrained models one is below 0.01 every twentieth time.
+    assert CanaryTest(1e-4, 0.3, 0.3, 120, golds=(0.5, 0.2, 0.9, 0.4, 0.005)).side == 1
+    doubtful = CanaryTest(1e-4, 0.3, 0.3, 120, golds=(0.5, 0.2, 0.9, 0.4, 0.001))
+    assert (doubtful.side, doubtful.in_doubt) == (0, True)
+
+
+def test_small_values_are_not_written_as_zero():
+    assert p_text(1.2e-4) == '< 0.001'
+    assert p_text(0.0123) == '= 0.012'

@@ -38,6 +38,18 @@ def test_outcomes(values, outcome):
     assert equivalence('recall@20', values, GOLDS).outcome == outcome
 
 
+def test_a_model_that_is_better_than_gold_is_said_to_be():
+    # Within the margin of 0.01, but nobody can say that it is not beyond.
+    found = equivalence('recall@20', [0.307, 0.312, 0.305], GOLDS, margin=0.035)
+    assert found.outcome == 'inconclusive'
+    assert found.interval[0] > 0
+    for text in (found.in_words, verdict([], [], [found], 5).not_measured[-1]):
+        assert 'inconclusive against gold, but better than gold' in text
+    assert 'better' not in equivalence('recall@20', [0.3, 0.27, 0.33], GOLDS).in_words
+    better = equivalence('recall@20', [0.35], GOLDS)
+    assert better.in_words == 'better than gold, by more than the margin'
+
+
 def test_the_model_under_audit_is_told_apart_from_the_mean():
     found = equivalence('recall@20', [0.25, 0.33, 0.32], GOLDS)
     assert found.difference == pytest.approx(0)

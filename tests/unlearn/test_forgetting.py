@@ -191,6 +191,57 @@ def test_a_run_that_changed_nothing_is_failed(learned):
     assert spent.report.status == 'failed'
 
 
+def test_the_edit_alone_has_failed_where_no_score_changed(learned):
+    model = graphrec.models.MF.from_graph(learned.data, dim=8)
+    graphrec.fit(model, learned.data, progress=False, **QUICK)
+    result = unlearn.forget(model, learned.data, learned.edit, 'edit_only', fit=QUICK)
+    assert result.report.status == 'failed'
+    assert result.report.reason == 'the graph alone was edited; no parameter changed'
+    found = unlearn.audit(
+        model, result.model, data=learned.data, edit=learned.edit, forget_report=result.report
+    )
+    assert found.status == 'failed'
+    # Message passing over fewer edges is a change; so is the row of a removed user.
+    assert run(learned, 'edit_only').report.status == 'under_forgotten'
+    gone = unlearn.forget(model, learned.data, unlearn.RemoveUsers([3]), 'edit_only', fit=QUICK)
+    assert gone.report.status == 'passed'
+
+
+@pytest.mark.parametrize('method', ['grad_ascent', 'rrl', 'edit_only'])
+def test_rows_that_were_drawn_anew_are_no_step(learned, method):
+    result = run(learned, method, unlearn.RemoveUsers([3, 17]))
+    report = result.report
+    assert not torch.equal(result.model.embedding, learned.model.embedding)
+    assert report.update_norm == 0
+    assert report.steps == 0
+    assert report.status == 'passed'
+    assert 'only rows were drawn anew, no step was taken' in report.reason
+
+
+def test_an_idle_repair_is_seen_beside_rows_that_were_drawn_anew(learned):
+    edit = learned.edit | unlearn.RemoveUsers([3, 17])
+    report = run(learned, 'mmrecun', edit, options={'steps': 0}).report
+    assert report.status == 'failed'
+    assert 'no parameter changed besides' in report.reason
+
+
+def test_an_audit_knows_that_a_run_found_no_need_to_change(learned):
+    model = graphrec.models.MF.from_graph(learned.data, dim=8)  # It has learned nothing yet.
+    edges = learned.data['user', 'interacts', 'item'].edge_index
+    lowest = model.pair_scores(*edges).argsort()
+    for place in lowest.tolist():
+        edit = unlearn.RemoveInteractions([tuple(edges[:, place].tolist())])
+        result = unlearn.forget(model, learned.data, edit, fit=QUICK)
+        if result.report.needless:
+            break
+    assert equal(state(result.model), state(model))
+    more = {'data': learned.data, 'edit': edit}
+    found = unlearn.audit(model, result.model, forget_report=result.report, **more)
+    assert found.status == 'not_measurable'
+    assert any('the run found no need' in text for text in found.limits)
+    assert unlearn.audit(model, result.model, **more).status == 'failed'
+
+
 def test_suppression_marks_and_does_not_forget(learned):
     edit = unlearn.RemoveUsers([3]) | unlearn.RemoveItems([5])
     result = run(learned, 'suppress', edit)
@@ -255,6 +306,16 @@ def test_the_report_is_plain_and_names_no_node(learned):
     assert json.loads(report.to_json())['metrics']['forget_auc']['after'] is None
 
 
+def test_reports_of_earlier_versions_are_read(learned):
+    report = run(learned, 'edit_only').report
+    document = report.to_dict()
+    for name in ('received_at', 'unlearned_at', 'needless'):
+        assert document.pop(name) is not None
+    old = unlearn.ForgetReport(**document)
+    assert (old.received_at, old.unlearned_at, old.needless) == (None, None, False)
+    assert old.status == report.status
+
+
 @pytest.mark.parametrize(
     ('more', 'message'),
     [
@@ -262,6 +323,9 @@ def test_the_report_is_plain_and_names_no_node(learned):
         ({'options': {'alpha': 1}}, "no option 'alpha'"),
         ({'options': 3}, 'must be a MMRecUnOptions'),
         ({'options': {'forget_weight': 2.0}}, 'forget_weight'),
+        ({'options': {'retain_weight': -1.0}}, 'retain_weight'),
+        ({'method': 'ascent_retain', 'options': {'retain_weight': -1.0}}, 'retain_weight'),
+        ({'method': 'distil', 'options': {'forget_weight': -1.0}}, 'forget_weight'),
         ({'options': {'steps': -1}}, 'steps'),
         ({'options': {'check_every': 0}}, 'check_every'),
         ({'options': {'hops': -1}}, 'hops'),
@@ -276,6 +340,36 @@ def test_the_report_is_plain_and_names_no_node(learned):
 def test_bad_input_is_named(learned, more, message):
     with pytest.raises(graphrec.GraphError, match=message):
         run(learned, more.pop('method', 'mmrecun'), **more)
+
+
+@pytest.mark.parametrize('method', ['auto', 'edit_only', 'gold', 'mmrecun'])
+@pytest.mark.parametrize('kind', ['users', 'items', 'training interactions', 'users and items'])
+def test_an_edit_that_leaves_nothing_is_refused(learned, method, kind):
+    pairs = learned.data['user', 'interacts', 'item'].edge_index.t().tolist()
+    users, items = unlearn.RemoveUsers(range(150)), unlearn.RemoveItems(range(120))
+    every = {
+        'users': users,
+        'items': items,
+        'training interactions': unlearn.RemoveInteractions(pairs),
+        'users and items': users | items,
+    }
+    with pytest.raises(graphrec.GraphError, match=f"'edit' takes all {kind}: nothing is left"):
+        run(learned, method, every[kind])
+    if method == 'edit_only':
+        with pytest.raises(graphrec.GraphError, match=f"'edit' takes all {kind}"):
+            unlearn.audit(learned.model, learned.model, data=learned.data, edit=every[kind])
+
+
+def test_few_items_are_left(learned):
+    edit = unlearn.RemoveItems(range(9, 120))
+    result = run(learned, 'edit_only', edit)
+    assert 'valid_recall@9' in result.report.metrics
+    unlearn.audit(learned.model, result.model, data=learned.data, edit=edit)
+
+
+def test_retrained_models_of_another_graph_are_refused(learned):
+    with pytest.raises(graphrec.GraphError, match="'golds' was built for other training edges"):
+        run(learned, golds=[learned.model] * 3)
 
 
 def test_touched_rows_alone_move(learned):

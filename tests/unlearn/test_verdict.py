@@ -1,7 +1,9 @@
 import pytest
 
 from graphrec.unlearn.bands import Measure
+from graphrec.unlearn.canaries import CanaryTest
 from graphrec.unlearn.equivalence import equivalence
+from graphrec.unlearn.untouched import UNTOUCHED
 from graphrec.unlearn.verdict import verdict
 
 GOLDS = (0.29, 0.30, 0.31, 0.30, 0.30)
@@ -57,6 +59,33 @@ def test_without_a_band_nothing_passes(interval, change, status):
 def test_fewer_golds_pass_only_where_asked():
     assert verdict([], [INSIDE], [SAME], 3, min_golds=3).passed
     assert 'a pass asks for 5' in verdict([], [INSIDE], [SAME], 3).not_measured[-1]
+
+
+@pytest.mark.parametrize('golds', [0, 5])
+def test_canaries_that_left_a_trace_count_as_a_forget_metric(golds):
+    measures, tests = ([INSIDE], [SAME]) if golds else ([], [])
+    kept = CanaryTest(1e-4, 0.3, 0.3, 120)
+    found = verdict([], measures, tests, golds, canaries=kept)
+    assert found.status == 'under_forgotten'
+    assert 'planted canaries are not random: p < 0.001' in found.reasons[0]
+    pushed = CanaryTest(1e-4, 0.3, 0.7, 120)
+    assert verdict([], measures, tests, golds, canaries=pushed).status == 'over_forgotten'
+    fine = CanaryTest(0.4, 0.05, 0.5, 120)
+    expected = 'passed' if golds else 'not_measurable'
+    assert verdict([], measures, tests, golds, canaries=fine).status == expected
+
+
+def test_what_a_model_cannot_depend_on_needs_no_forget_metric():
+    assert verdict([], [], [SAME], 5, untouched=True).passed
+    for tests, golds in (([SAME], 4), ([UNSURE], 5), ([], 5), ([], 0)):
+        found = verdict([], [], tests, golds, untouched=True)
+        assert found.status == 'not_measurable'
+        assert found.reasons == (UNTOUCHED,)
+        assert not any('forget metric' in text for text in found.not_measured)
+    assert verdict(['residue: structure'], [], [SAME], 5, untouched=True).status == 'failed'
+    loss = verdict([], [], [], 0, recall_change=-0.2, untouched=True)
+    assert loss.status == 'utility_loss'
+    assert UNTOUCHED not in loss.reasons
 
 
 def test_reasons_carry_numbers():

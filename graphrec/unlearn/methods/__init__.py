@@ -35,18 +35,27 @@ class Method:
         guarantee: Guarantee class with its default options: ``'E'`` exact, ``'A'`` approximate
             (audited), ``'S'`` suppressed.
         moves: Whether it changes parameters, so that a run without a change has failed.
+        by_graph: Whether it relies on the edit of the graph alone, so that a run has failed if the
+            scores are those of before as well.
     """
 
     run: Callable[[Task, Any], Outcome]
     options: type
     guarantee: str = 'A'
     moves: bool = True
+    by_graph: bool = False
+
+    @property
+    def is_repair(self) -> bool:
+        """Whether it repairs a model on the edited graph: it is neither trained anew nor left
+        on the old graph."""
+        return self.by_graph or (self.moves and self.guarantee == 'A')
 
 
 METHODS: dict[str, Method] = {
     'gold': Method(gold, GoldOptions, 'E'),
     'suppress': Method(suppress, SuppressOptions, 'S', moves=False),
-    'edit_only': Method(edit_only, EditOnlyOptions, moves=False),
+    'edit_only': Method(edit_only, EditOnlyOptions, moves=False, by_graph=True),
     'finetune': Method(finetune, RepairOptions),
     'grad_ascent': Method(grad_ascent, GradAscentOptions),
     'ascent_retain': Method(ascent_retain, AscentRetainOptions),

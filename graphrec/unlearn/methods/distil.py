@@ -31,6 +31,8 @@ class DistilOptions(RepairOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.forget_weight >= 0:
+            raise GraphError(f"'forget_weight' must not be negative (got {self.forget_weight})")
         if not 0 < self.last <= 1:
             raise GraphError(f"'last' must lie in (0, 1] (got {self.last})")
 

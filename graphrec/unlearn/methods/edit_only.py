@@ -15,4 +15,4 @@ def edit_only(task: Task, options: EditOnlyOptions) -> Outcome:
     rows of removed modalities drawn anew. All other parameters still hold what the
     forgotten interactions taught. No guarantee, no gradient step."""
     task.settle()
-    return Outcome(task.model, 0, 'graph edited, rows of removed nodes drawn anew')
+    return Outcome(task.model, 0, 'the graph alone was edited')

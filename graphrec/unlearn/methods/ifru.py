@@ -6,11 +6,14 @@ import torch
 from torch import Tensor
 
 from graphrec.errors import GraphError
+from graphrec.graphs.event_pairs import TrainingEvents
 from graphrec.graphs.schema import train_edges
+from graphrec.models.query_recommender import QueryRecommender
+from graphrec.models.recommender import Recommender
+from graphrec.unlearn.event_losses import event_change
 from graphrec.unlearn.methods.influence import (
     InfluenceOptions,
     apply_step,
-    check_learns_pairs,
     forgotten_gradient,
     newton_step,
     original_on,
@@ -53,17 +56,14 @@ def ifru(task: Task, options: IFRUOptions) -> Outcome:
 
     and only rows of nodes near the edit change, pruned to those with the largest gradients.
     The Hessian is that of the propagated loss on the edited graph; the published code takes
-    it of the loss without propagation. How near, and the damping, are reconstructed. No
-    guarantee.
-
-    Raises:
-        GraphError: As :func:`~graphrec.unlearn.methods.influence.influence` does.
+    it of the loss without propagation. How near, and the damping, are reconstructed. Models of
+    searches are stepped by their events, as by
+    :func:`~graphrec.unlearn.methods.influence.influence`; embeddings of words stay. No guarantee.
     """
-    check_learns_pairs(task.original)
     before = original_on(task, task.original_data)
     after = original_on(task, task.data)
     right = forgotten_gradient(task, before)
-    near = _near_pairs(task, options)
+    near = _near(task, before, after, options)
     for model, sign in ((before, 1.0), (after, -1.0)):
         right = right + sign * summed_gradient(task, model, near, 'spillover')
     mask = row_mask(task, right, options)
@@ -73,13 +73,19 @@ def ifru(task: Task, options: IFRUOptions) -> Outcome:
     return outcome
 
 
-def _near_pairs(task: Task, options: IFRUOptions) -> Tensor:
-    """Retained interactions with an end that the edit touched, drawn where there are more
-    than asked for."""
-    reached, edges = touched_nodes(task, 0), train_edges(task.data)
-    near = edges[:, reached['user'][edges[0]] | reached['item'][edges[1]]]
+def _near(
+    task: Task, before: Recommender, after: Recommender, options: IFRUOptions
+) -> Tensor | TrainingEvents:
+    """Retained interactions or events with an end that the edit touched, drawn where there are
+    more than asked for."""
+    kept, searched = train_edges(task.data), False
+    if isinstance(before, QueryRecommender) and isinstance(after, QueryRecommender):
+        kept, searched = torch.stack(event_change(before, after).kept), True
+    reached = touched_nodes(task, 0)
+    near = kept[:, reached['user'][kept[0]] | reached['item'][kept[1]]]
     order = torch.randperm(near.size(1), generator=task.generator('near'), device=near.device)
-    return near[:, order[: options.spillover]]
+    near = near[:, order[: options.spillover]]
+    return TrainingEvents(*near) if searched else near
 
 
 def row_mask(task: Task, right: Tensor, options: IFRUOptions) -> Tensor:

@@ -2,16 +2,20 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
+from graphrec.graphs.event_pairs import TrainingEvents
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.schema import train_edges
+from graphrec.graphs.search_sampling import SearchBatch
 from graphrec.models.query_recommender import QueryRecommender
 from graphrec.models.recommender import Recommender
+from graphrec.unlearn.event_losses import carried, event_batches, event_change
 from graphrec.unlearn.fresh_rows import copy_on
 from graphrec.unlearn.objectives import ForgetSampler
 from graphrec.unlearn.second_order import (
@@ -65,42 +69,43 @@ def influence(task: Task, options: InfluenceOptions) -> Outcome:
     only for convex losses; none for graph models, whose retained losses change with the edit
     too (see :func:`~graphrec.unlearn.methods.ifru.ifru`). No guarantee.
 
-    Raises:
-        GraphError: If the model learns from searches with their words, whose losses are none
-            of pairs.
+    For a model that learns from searches with their words, :math:`z` are its training events. A
+    pair that stays without its search becomes a recommendation, whose gradient is taken off.
+    ``UnionLightGCN`` learns from the pairs of searches, without their words; only pairs that were
+    interactions are stepped for it.
     """
-    check_learns_pairs(task.original)
     before, _ = copy_on(task.original, task.original_data)
     right = forgotten_gradient(task, before)
     solution, steps = newton_step(task, right, None, options)
     return apply_step(task, solution, steps, options.scale)
 
 
-def check_learns_pairs(model: Recommender) -> None:
-    """Raises :class:`GraphError` for a model whose loss reads the query of an event."""
-    if isinstance(model, QueryRecommender):
-        raise GraphError(
-            f'influence functions read the losses of pairs, and {type(model).__name__} learns from '
-            "search events; choose another method, such as 'finetune'"
-        )
-
-
 def forgotten_gradient(task: Task, model: Recommender) -> Tensor:
     r""":math:`\sum_{z \in D_f} \nabla \ell(z)` :math:`(n)` of a model on the graph before."""
-    pairs = task.forget.pairs.to(task.device)
-    return summed_gradient(task, model, pairs, 'forgotten')
+    if isinstance(model, QueryRecommender):
+        after: Any = original_on(task, task.data)
+        change = event_change(model, after)
+        gone = summed_gradient(task, model, change.gone, 'forgotten')
+        return gone - summed_gradient(task, after, change.new, 'forgotten')
+    return summed_gradient(task, model, task.forget.pairs.to(task.device), 'forgotten')
 
 
-def summed_gradient(task: Task, model: Recommender, pairs: Tensor, purpose: str) -> Tensor:
-    """The gradient of the sum of a model's losses over pairs :math:`(2, P)`, with negatives
-    drawn from a generator of :obj:`purpose`."""
-    sampler = ForgetSampler(task, task.fit['batch_size'], pairs)
-    parameters = trained(model)
-    total = torch.zeros(sum(p.numel() for p in parameters), device=task.device)
-    if not sampler.size:
-        return total
-    batches = sampler.one_pass(task.generator(purpose))
-    return total + gradient_of(task, model, batches)() * float(sampler.pairs.size(1))
+def summed_gradient(
+    task: Task, model: Recommender, those: Tensor | TrainingEvents, purpose: str
+) -> Tensor:
+    """The gradient of the sum of a model's losses over pairs :math:`(2, P)` or over events, with
+    negatives drawn from a generator of :obj:`purpose`; a number for every parameter of the task's
+    model."""
+    batches: Sequence[BPRBatch | SearchBatch]
+    if isinstance(those, TrainingEvents):
+        batches = event_batches(task, those, purpose)
+    else:
+        sampler = ForgetSampler(task, task.fit['batch_size'], those)
+        batches = sampler.one_pass(task.generator(purpose)) if sampler.size else []
+    if not batches:
+        return torch.zeros(sum(p.numel() for p in trained(task.model)), device=task.device)
+    count = float(sum(batch.user.numel() for batch in batches))
+    return carried(gradient_of(task, model, batches)() * count, model, task.model)
 
 
 def newton_step(
@@ -119,7 +124,7 @@ def newton_step(
     task.model.eval()
     parameters = trained(task.model)
     gradient = gradient_of(task, task.model, batches)
-    count = float(train_edges(task.data).size(1))
+    count = float(_retained(task))
 
     def product(vector: Tensor) -> Tensor:
         moved = vector if mask is None else vector * mask
@@ -137,6 +142,13 @@ def newton_step(
     return solution, 2 * solution.iterations * options.batches
 
 
+def _retained(task: Task) -> int:
+    """How many retained losses there are."""
+    if isinstance(task.model, QueryRecommender):
+        return task.model.events.user.numel()
+    return train_edges(task.data).size(1)
+
+
 def apply_step(task: Task, solution: Solution, steps: int, scale: float) -> Outcome:
     """Moves the task's model by a solution."""
     add_flat(trained(task.model), scale * solution.x)
@@ -149,7 +161,7 @@ def apply_step(task: Task, solution: Solution, steps: int, scale: float) -> Outc
 
 
 def gradient_of(
-    task: Task, model: Recommender, batches: Sequence[BPRBatch]
+    task: Task, model: Recommender, batches: Sequence[BPRBatch | SearchBatch]
 ) -> Callable[[], Tensor]:
     """The gradient of a model's mean loss over fixed batches as a function of its parameters
     alone: what it draws is drawn again, what it keeps is put back."""

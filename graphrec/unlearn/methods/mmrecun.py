@@ -26,6 +26,8 @@ class MMRecUnOptions(RepairOptions):
         super().__post_init__()
         if not 0 <= self.forget_weight <= 1:
             raise GraphError(f"'forget_weight' must lie in [0, 1] (got {self.forget_weight})")
+        if self.retain_weight is not None and not self.retain_weight >= 0:
+            raise GraphError(f"'retain_weight' must not be negative (got {self.retain_weight})")
 
     @property
     def retained(self) -> float:

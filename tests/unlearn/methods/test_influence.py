@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -12,6 +14,72 @@ from graphrec.unlearn.methods.influence import (
     trained,
 )
 from graphrec.unlearn.objectives import ForgetSampler
+
+
+class Ridge(graphrec.models.Recommender):
+    r"""Ridge regression of a user's targets on fixed features of items, one weight vector a user:
+    a quadratic loss, whose solution with and without a pair is known."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        seed: int = 0
+
+    config_class = Config
+
+    def __init__(self, data, config):
+        super().__init__(data, config)
+        draw = torch.Generator().manual_seed(config.seed)
+        self.register_buffer('x', torch.randn(self.num_items, 4, generator=draw))
+        self.register_buffer('y', torch.randn(self.num_users, self.num_items, generator=draw))
+        self.weight = torch.nn.Parameter(torch.zeros(self.num_users, 4))
+        self.refresh(data)
+
+    def reset_parameters(self):
+        torch.nn.init.zeros_(self.weight)
+
+    def node_rows(self):
+        return {'weight': ('user',), 'x': ('item',), 'y': ('user',)}
+
+    def forward(self):
+        return {'user': self.weight, 'item': self.x}
+
+    def loss(self, batch):
+        error = (self.weight[batch.user] * self.x[batch.pos]).sum(1) - self.y[batch.user, batch.pos]
+        return 0.5 * error.square().mean()
+
+    def solution(self, pairs, ridge):
+        """The weights that minimise the summed loss over pairs plus the ridge."""
+        rows = []
+        for user in range(self.num_users):
+            item = pairs[1][pairs[0] == user]
+            x, y = self.x[item].double(), self.y[user, item].double()
+            rows.append(torch.linalg.solve(x.t() @ x + ridge * torch.eye(4).double(), x.t() @ y))
+        return torch.stack(rows).float()
+
+
+@pytest.mark.parametrize('method', ['influence', 'ifru'])
+@pytest.mark.parametrize('ridge', [0.5, 5.0])
+def test_the_step_is_that_of_the_closed_form(learned, method, ridge):
+    """On a quadratic loss one step leads from the solution with the forgotten pairs to that
+    without them, in its length as well."""
+    data = learned.data
+    model = Ridge.from_graph(data)
+    pairs = data['user', 'interacts', 'item'].edge_index
+    left = learned.edited.data['user', 'interacts', 'item'].edge_index
+    with torch.no_grad():
+        model.weight.copy_(model.solution(pairs, ridge))
+    result = unlearn.forget(
+        model,
+        data,
+        learned.edit,
+        method,
+        fit={'batch_size': pairs.size(1)},
+        options={'damping': ridge, 'batches': 1, 'iterations': 100, 'tolerance': 1e-6},
+    )
+    wanted = model.solution(left, ridge) - model.weight.detach()
+    moved = (result.model.weight - model.weight).detach()
+    assert float(wanted.norm()) > 0.5
+    assert float((moved - wanted).norm()) < 5e-3 * float(wanted.norm())
 
 
 def run(learned, method, edit=None, **options):
