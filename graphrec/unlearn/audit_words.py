@@ -2,8 +2,8 @@
 
 MEANING = {
     'passed': (
-        'All checks for left-over data are exact, and on the measures that the verdict rests on '
-        'the model lies within the range of models retrained without the data.'
+        'All checks for left-over data hold, and on the measures that the verdict rests on the '
+        'model lies within the range of models retrained without the data.'
     ),
     'under_forgotten': (
         'The model still treats the forgotten data differently from data that it never saw. '

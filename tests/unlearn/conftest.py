@@ -189,6 +189,7 @@ def setting_after():
             original=original,
             unlearned=found.model,
             seed=4,
+            method='edit_only',
         )
 
     return make

@@ -6,6 +6,7 @@ import dataclasses
 import pytest
 import torch
 
+import graphrec
 from graphrec import models, unlearn
 from graphrec.datasets import planted
 from graphrec.graphs.operators import bipartite_adjacency
@@ -60,6 +61,7 @@ def setting_of_run(data, original, edit, **run):
         original=original,
         unlearned=found.model,
         seed=found.report.seed,
+        method=found.report.method,
     )
 
 
@@ -202,9 +204,34 @@ def test_a_row_with_nothing_left_is_one_of_them(data, setting_after):
 def test_rows_are_the_draw_of_the_runs_seed(data, setting_of):
     setting = setting_of(data, 'users')
     assert checks.removed_rows(setting).counts['as the seed draws them'] == 2
-    other = dataclasses.replace(setting, seed=5)
-    assert checks.removed_rows(other).counts['as the seed draws them'] == 0
-    assert checks.removed_rows(other).passed  # Neither the original's nor zeros.
+    other = checks.removed_rows(dataclasses.replace(setting, seed=5))
+    assert other.passed is False
+    assert other.counts['other than the draw'] == 2
+    unknown = checks.removed_rows(dataclasses.replace(setting, seed=None, method=None))
+    assert unknown.passed  # Unlike the original's, and no zeros.
+    assert unknown.counts['as the seed draws them'] == 0
+
+
+@pytest.mark.parametrize('factor', [2.0, -1.0, 1.6, 0.4])
+@pytest.mark.parametrize('run', [{}, {'method': 'gold'}, {'seed': None, 'method': None}])
+def test_rows_that_are_the_originals_scaled(data, factor, run, setting_of):
+    setting = dataclasses.replace(setting_of(data, 'users'), **run)
+    assert checks.removed_rows(setting).passed
+    with torch.no_grad():
+        setting.unlearned.embedding[3] = setting.original.embedding[3] * factor
+    assert checks.removed_rows(setting).counts['as before'] == 1
+    assert failing(setting) == {'removed rows'}
+
+
+def test_rows_that_retraining_moved_are_a_draw_too(data):
+    original = models.LightGCN.from_graph(data, dim=16, reg=1e-5)
+    fit = {'epochs': 3, 'batch_size': 64, 'lr': 1e-2, 'weight_decay': 1e-2}
+    graphrec.fit(original, data, progress=False, **fit)
+    setting = setting_of_run(data, original, edit_of(data, 'users'), method='gold', fit=fit)
+    found = checks.removed_rows(setting)
+    assert found.counts['rows'] == 2
+    assert found.counts['as the seed draws them'] == 0  # Weight decay reaches them.
+    assert found.passed
 
 
 def test_further_stores_are_searched(data, setting_of):
