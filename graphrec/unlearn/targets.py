@@ -22,6 +22,7 @@ from graphrec.graphs.schema import (
 from graphrec.graphs.semantic import frozen_modalities
 from graphrec.unlearn.references import BELONGINGS, OWNERSHIP, checked_numbers, target_of
 from graphrec.unlearn.removals import Removals
+from graphrec.unlearn.store_values import per_node
 
 HOLDOUT = 'holdout_'
 _INDICES = ('edge_index', 'edge_label_index')
@@ -53,8 +54,8 @@ def find_targets(data: HeteroData, removals: Removals, strict: bool) -> Targets:
 
     Raises:
         UnknownIdError: If :obj:`strict` and an id or a pair is not in the graph.
-        GraphError: If a node type, edge type, modality or attribute does not exist, or ids
-            are of another type than the graph's.
+        GraphError: If a node type, edge type, modality or attribute does not exist, an
+            attribute is not one a node, or ids are of another type than the graph's.
     """
     finder = _Finder(data, strict)
     nodes = {t: finder.mask(t, ids, t + 's') for t, ids in removals.nodes.items()}
@@ -73,6 +74,11 @@ def find_targets(data: HeteroData, removals: Removals, strict: bool) -> Targets:
     for (node_type, name), ids in removals.attributes.items():
         if node_type not in data.node_types or name not in data[node_type]:
             raise GraphError(f'the graph has no attribute data[{node_type!r}].{name} to remove')
+        if name not in per_node(data, node_type):
+            raise GraphError(
+                f'data[{node_type!r}].{name} holds no value a node, so that there is none to '
+                f'remove; give one a node, or take it out whole (del data[{node_type!r}].{name})'
+            )
         attributes[node_type, name] = finder.mask(node_type, ids, f'{node_type}s that lose {name}')
     _add_belongings(data, nodes, pairs)
     return Targets(nodes, pairs, lost, attributes, finder.unknown)

@@ -70,6 +70,8 @@ def _add_pairs(data, pairs, rng):
     train.edge_label = torch.arange(24)
     train.item_weight = torch.arange(1.0, ITEMS + 1)
     train.legend = [f'kind {n}' for n in range(24)]
+    train.vocabularies = ['legend']
+    train.note = [f'note {n}' for n in range(24)]
     data['item', 'rev_interacts', 'user'].edge_index = train.edge_index.flip(0)
     views = rng.integers(USERS * ITEMS, size=20)
     views = np.stack(np.divmod(np.concatenate([views, views[:5]]), ITEMS))  # With copies.
@@ -107,7 +109,10 @@ def _add_attributes(data, generator):
     items.price = torch.arange(1.0, ITEMS + 1)
     items.duplicate_of = torch.tensor([-1, 0, -1, -1, 3, -1, 7, -1])
     items.genres = [f'genre {n}' for n in range(ITEMS)]  # A vocabulary as long as the items.
+    items.vocabularies = ('genres',)
+    items.tags = [[f'tag {n}', n] for n in range(ITEMS)]
     data['user'].age = torch.arange(20, 20 + USERS)
+    data['user'].email = tuple(f'u{n}@example.org' for n in range(USERS))
     data['query'].text = np.array(['red shoe', 'fast car', 'car', 'shoe'], dtype=object)
 
 
