@@ -11,7 +11,7 @@ from graphrec.unlearn.check import Check, Setting, listed
 from graphrec.unlearn.fresh_rows import copy_on
 from graphrec.unlearn.sharded import ShardedRecommender
 from graphrec.unlearn.stores import equal
-from graphrec.unlearn.taint import SENTINELS, tainted_graph
+from graphrec.unlearn.tainted_graph import SENTINELS, tainted_graph
 
 _USERS, _QUERIES = 256, 32
 
@@ -23,7 +23,7 @@ def dependence(setting: Setting) -> Check:
     graph. State that a model declares as fitted
     (:meth:`~graphrec.models.Recommender.fitted_buffers`) is handed over, not compared."""
     name, model = 'dependence', setting.unlearned
-    changed = tainted_graph(setting.data, setting.forget, SENTINELS[0])
+    changed = tainted_graph(setting.data, setting.edit, setting.forget, SENTINELS[0])
     edited = setting.edit.apply(changed, digests=False).data
     other, _ = copy_on(model, edited)
     held, own = dict(model.named_buffers()), dict(other.named_buffers())
