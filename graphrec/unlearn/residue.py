@@ -1,5 +1,5 @@
 r"""Is anything left of what was forgotten? Exact checks, without thresholds (C2 of the
-protocol).
+protocol), but for the rows of removed nodes where their draw is not known.
 
 They cover the edited graph, everything derived from it, and every array that the model holds,
 however deep. An array of the size of the nodes that nobody registered fails: what cannot be
