@@ -21,7 +21,13 @@ from graphrec.unlearn.gone_edges import gone_edges, hits
 from graphrec.unlearn.graph_digest import graph_digest
 from graphrec.unlearn.node_rows import blank_nodes
 from graphrec.unlearn.removals import Removals
-from graphrec.unlearn.store_values import label_values, node_values, per_edge
+from graphrec.unlearn.store_values import (
+    VOCABULARIES,
+    label_values,
+    node_values,
+    per_edge,
+    unattributed,
+)
 from graphrec.unlearn.targets import HOLDOUT, Targets, find_targets, marked
 
 _GIVEN_RELATIONS = ('cites', 'knows', 'relates')
@@ -54,7 +60,7 @@ def apply_removals(
         noop=noop,
         digest_before=before,
         digest_after=(before if noop else graph_digest(out)) if digests else '',
-        residue=() if noop else _residue(data, blanked.cells),
+        residue=() if noop else (*_residue(data, blanked.cells), *_unattributed(data, new, gone)),
     )
     pairs = _taken(data, INTERACTS, gone)
     forget = ForgetSet(
@@ -96,7 +102,12 @@ def _thin(
         if node_type in targets.nodes:
             mask = targets.nodes[node_type]
             value = store[name]
-            value[mask.to(value.device) if isinstance(value, Tensor) else mask.numpy()] = 0
+            if isinstance(value, (list, tuple)):
+                cells = zip(value, mask.tolist(), strict=True)
+                kept = [None if gone else each for each, gone in cells]
+                store[name] = kept if isinstance(value, list) else tuple(kept)
+            else:
+                value[mask.to(value.device) if isinstance(value, Tensor) else mask.numpy()] = 0
     store.edge_index = store.edge_index[:, keep]
     return gone
 
@@ -149,5 +160,25 @@ def _residue(data: HeteroData, cells: dict[str, Tensor]) -> tuple[str, ...]:
             found.append(
                 f'edges {src} {verb} {dst} were taken as given; if they were derived from what '
                 f'was removed, derive them anew'
+            )
+    return tuple(found)
+
+
+def _unattributed(
+    data: HeteroData, new: dict[str, Tensor], gone: dict[EdgeType, Tensor]
+) -> tuple[str, ...]:
+    """Lists and dictionaries beside what was removed, of which nobody says whose they are."""
+    keys: list[str | EdgeType | None] = [kind for kind, mask in new.items() if mask.any()]
+    keys += [edge_type for edge_type, mask in gone.items() if mask.any()]
+    found = []
+    for key in [None, *keys]:
+        place = 'data' if key is None else f'data[{key!r}]'
+        store = data._global_store if key is None else data[key]
+        for name in unattributed(data, key):
+            value = store[name]
+            found.append(
+                f'{place}.{name} ({type(value).__name__} of {len(value):,}) was left as it is: '
+                f'nobody says whose its entries are; take it out if it tells of what was removed, '
+                f'or name it in {place}.{VOCABULARIES}'
             )
     return tuple(found)

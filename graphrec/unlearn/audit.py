@@ -38,7 +38,7 @@ def audit(
     r"""Audits a model after unlearning: residue, closeness to models retrained without the
     data, membership inference, utility, cost, and a verdict.
 
-    The verdict is ``'passed'`` if and only if every residue check is exact, the forget metrics
+    The verdict is ``'passed'`` if and only if every residue check holds, the forget metrics
     lie in the band that retrained (*gold*) models span, and utility is equivalent to theirs.
     Without golds it is never ``'passed'``: residue, membership against held-out pairs and
     utility against the original are still checked, and what is missing is named. Neither a

@@ -118,8 +118,10 @@ def _residue(report: AuditReport) -> str:
     exact = sum(check.passed is True for check in applied)
     return (
         '<h2>1. Is anything left?</h2>'
-        f'<p>These checks are exact and have no tolerance: {exact} of {len(applied)} that apply '
-        'hold. They cover the graph and the model given to the audit.</p>'
+        f'<p>{exact} of {len(applied)} checks that apply hold. They are exact and have no '
+        'tolerance, but for one: where learned numbers may have moved since they were replaced '
+        '(retraining from scratch), or the report of the run is not at hand, a test compares them '
+        'with the ones before. They cover the graph and the model given to the audit.</p>'
         f'<table><tr><th>Question</th><th>Finding</th><th></th></tr>{rows}</table>'
     )
 

@@ -2,8 +2,8 @@
 
 MEANING = {
     'passed': (
-        'All checks for left-over data are exact, and on the measures that the verdict rests on '
-        'the model lies within the range of models retrained without the data.'
+        'All checks for left-over data hold, and on the measures that the verdict rests on the '
+        'model lies within the range of models retrained without the data.'
     ),
     'under_forgotten': (
         'The model still treats the forgotten data differently from data that it never saw. '
@@ -42,7 +42,7 @@ QUESTIONS = {
     'structure': 'Does the graph, or anything computed from it, still mention the data?',
     'taint': 'If the data is replaced by a marker before it is removed, does the marker survive?',
     'walk': 'Is every table inside the model accounted for?',
-    'autograd': 'Do results still depend on the removed features?',
+    'dependence': 'Do results still depend on what was removed?',
     'commutation': 'Does the order of removals, or repeating them, make a difference?',
     'storage': 'Does anything share memory with the data or the model before?',
     'removed rows': 'Were the learned numbers of removed users and items replaced?',

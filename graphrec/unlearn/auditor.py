@@ -118,6 +118,7 @@ class Auditor:
                 original=original,
                 unlearned=unlearned,
                 seed=None if forget_report is None else forget_report.seed,
+                method=None if forget_report is None else forget_report.method,
                 stores=stores or {},
             ),
             self._graph_checks,

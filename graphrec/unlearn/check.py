@@ -30,8 +30,8 @@ class Check:
 @dataclass(frozen=True)
 class Setting:
     """What the checks are about: the graph before and after, the edit, what it took out, the
-    digest of the graph that it gives, and the models before and after; then the seed of the
-    run, and further stores by name."""
+    digest of the graph that it gives, and the models before and after; then seed and method of
+    the run, and further stores by name."""
 
     data: HeteroData
     edited: HeteroData
@@ -41,6 +41,7 @@ class Setting:
     original: Recommender
     unlearned: Recommender
     seed: int | None = None
+    method: str | None = None
     stores: Mapping[str, Any] = field(default_factory=dict)
 
 

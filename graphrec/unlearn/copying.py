@@ -48,11 +48,12 @@ def own(value: Any) -> Any:
 
 
 def selected(value: Any, keep: Tensor) -> Any:
-    """The chosen entries of a tensor, an array or a list, by a mask or by numbers."""
+    """The chosen entries of a tensor, an array, a list or a tuple, by a mask or by numbers."""
     if isinstance(value, Tensor):
         return value[keep.to(value.device)]
     chosen = keep.numpy(force=True)
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         places = chosen.nonzero()[0] if chosen.dtype == bool else chosen
-        return [value[place] for place in places]
+        found = [value[place] for place in places]
+        return found if isinstance(value, list) else tuple(found)
     return value[chosen]

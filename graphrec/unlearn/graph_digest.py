@@ -3,6 +3,7 @@ removed nodes that stay as empty rows or are dropped."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -161,7 +162,12 @@ def _numbers(value: Any) -> np.ndarray:
     if isinstance(value, Tensor):
         value = value.detach().cpu()
         return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
-    return np.asarray(value)
+    return _objects(value) if isinstance(value, (list, tuple)) else np.asarray(value)
+
+
+def _objects(values: Sequence[Any]) -> np.ndarray:
+    """One entry each, whatever the entries are."""
+    return np.array([*values, None], dtype=object)[:-1]
 
 
 def _sortable(values: np.ndarray) -> list[np.ndarray]:
@@ -176,8 +182,8 @@ def _update(digest: Any, name: str, value: Any, rows: np.ndarray | None = None) 
     """Adds a value under its name: kind, shape and bytes; :obj:`rows` in this order."""
     if isinstance(value, Tensor):
         value = _numbers(value)
-    if rows is not None and isinstance(value, list):
-        value = np.array([*value, None], dtype=object)[:-1]
+    if rows is not None and isinstance(value, (list, tuple)):
+        value = _objects(value)
     if not isinstance(value, np.ndarray):
         text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
         digest.update(_framed(name.encode()) + _framed(text.encode()))

@@ -32,7 +32,7 @@ from graphrec.unlearn.stores import (
 #: without it: known stores that a model built anew does not hold yet.
 LAZY: dict[str, Callable[[Any], Any]] = {
     '_dropper': lambda model: RescaledEdgeDrop(model.adjacency, model.num_users),
-    '_drawn': lambda model: model._draw(model._seeded()),
+    '_drawn': lambda model: model._draw(model.noise_source()),
 }
 
 #: Cached properties of what models hold, by the model's attribute: the reference computes them,

@@ -149,9 +149,12 @@ def _blank(
         value[rows] = empty
     else:
         held = mask.clone()
+        cells = list(value) if isinstance(value, tuple) else value
         for place in mask.nonzero().squeeze(1).tolist():
-            held[place] = not _equal(value[place], empty)
-            value[place] = empty
+            held[place] = not _equal(cells[place], empty)
+            cells[place] = empty
+        if isinstance(value, tuple):
+            data[node_type][name] = tuple(cells)
     _count(done.rows, f'{node_type}.{name}', int(held.sum()))
     return held
 
@@ -160,7 +163,7 @@ def _empty(node_type: str, name: str, value: Any) -> Any:
     if isinstance(value, Tensor):
         missing = name.startswith(CODE_PREFIX) or target_of(node_type, name, value) is not None
         return -1 if missing and not value.is_floating_point() else 0
-    if isinstance(value, list) or value.dtype == object:
+    if isinstance(value, (list, tuple)) or value.dtype == object:
         return None
     return np.zeros((), dtype=value.dtype)[()]
 

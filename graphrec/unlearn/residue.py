@@ -1,35 +1,24 @@
 r"""Is anything left of what was forgotten? Exact checks, without thresholds (C2 of the
-protocol).
+protocol), but for the rows of removed nodes where their draw is not known.
 
 They cover the edited graph, everything derived from it, and every array that the model holds,
 however deep. An array of the size of the nodes that nobody registered fails: what cannot be
 accounted for is taken for a leak.
 """
 
-import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
-from graphrec.graphs.schema import (
-    FEATURE_PREFIX,
-    ITEM,
-    QUERY,
-    USER,
-    modalities,
-    node_ids,
-    num_items,
-    num_users,
-)
+from graphrec.graphs.schema import ITEM, QUERY, USER, node_ids, num_items, num_users
 from graphrec.unlearn.check import Check, Setting, listed
-from graphrec.unlearn.dependencies import DEPENDENCIES, count_pairs, forgotten_rows, sampler_residue
+from graphrec.unlearn.dependence import dependence
+from graphrec.unlearn.dependencies import DEPENDENCIES, count_pairs, sampler_residue
 from graphrec.unlearn.edits import Edit, EditSet, RemoveModality
 from graphrec.unlearn.forget_set import ForgetSet
-from graphrec.unlearn.fresh_rows import copy_on
 from graphrec.unlearn.model_stores import model_stores
 from graphrec.unlearn.removed_rows import removed_rows
 from graphrec.unlearn.stores import entries, leaves, storages
@@ -53,7 +42,7 @@ def residue(setting: Setting, known: Mapping[str, Check] | None = None) -> list[
         ('structure', structural),
         ('taint', taint),
         ('walk', walk),
-        ('autograd', autograd),
+        ('dependence', dependence),
         ('commutation', commutation),
         ('storage', storage),
         ('removed rows', removed_rows),
@@ -140,37 +129,6 @@ def walk(setting: Setting) -> Check:
         shown = '; '.join(f'{path}: {why}' for path, why in list(bad.items())[:4])
         detail = f'{len(bad)} of the stores are not accounted for ({shown})'
     return Check('walk', not bad, detail, {**report.counts, 'not accounted for': len(bad)})
-
-
-def autograd(setting: Setting) -> Check:
-    """No gradient leads from what the unlearned model computes on the edited graph to the raw
-    rows of forgotten features."""
-    names = [
-        name for name in modalities(setting.data) if forgotten_rows(name, setting.forget).numel()
-    ]
-    names = [n for n in names if setting.data[ITEM][f'{FEATURE_PREFIX}{n}'].is_floating_point()]
-    if not names or not setting.unlearned.is_trainable:
-        return Check('autograd', None, 'no forgotten feature, or no gradient in the model')
-    traced, raw = copy.copy(setting.data), {}
-    for name in names:
-        key = f'{FEATURE_PREFIX}{name}'
-        raw[name] = setting.data[ITEM][key].detach().clone().requires_grad_()
-        traced[ITEM][key] = raw[name] * 1.0
-    edited = setting.edit.apply(traced, digests=False).data
-    model, _ = copy_on(setting.unlearned, edited)
-    total = sum(part.square().sum() for part in model.forward().values())
-    assert isinstance(total, Tensor)
-    grads: list[Tensor | None] = [None] * len(names)
-    if total.requires_grad:
-        grads = list(torch.autograd.grad(total, list(raw.values()), allow_unused=True))
-    reached = {
-        name: int((grad[forgotten_rows(name, setting.forget)] != 0).any(1).sum())
-        for name, grad in zip(names, grads, strict=True)
-        if grad is not None
-    }
-    bad = {name: n for name, n in reached.items() if n}
-    detail = f'no gradient reaches the forgotten rows of {", ".join(names)}'
-    return Check('autograd', not bad, listed('gradients reach', bad) if bad else detail, bad)
 
 
 def commutation(setting: Setting) -> Check:

@@ -1,7 +1,5 @@
 r"""The check by taint: a sentinel in what is forgotten has to leave no trace."""
 
-import copy
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,36 +7,30 @@ import torch
 from torch import Tensor
 from torch_geometric.data import HeteroData
 
-from graphrec.graphs.schema import (
-    FEATURE_PREFIX,
-    INTERACTS,
-    ITEM,
-    QUERY,
-    modalities,
-    num_items,
-)
 from graphrec.unlearn.check import Check, Setting, listed
-from graphrec.unlearn.dependencies import forgotten_rows
-from graphrec.unlearn.forget_set import ForgetSet
 from graphrec.unlearn.sharded import ShardedRecommender
 from graphrec.unlearn.stores import equal, leaves, texts
-
-#: Two values that no data holds, for the taint check; exact in float32 and as integers.
-SENTINELS = (77_777_792.0, 55_555_584.0)
+from graphrec.unlearn.tainted_graph import SENTINELS, tainted_graph, tainted_word
 
 
 def taint(setting: Setting) -> Check:
-    """The forgotten features and values of edges are overwritten by a sentinel before the
-    edit: afterwards it is nowhere, everything equals what another sentinel gives, and a model
-    that met the tainted graph and then the edited one holds what a fresh one holds."""
+    """What the edit takes out is overwritten by a sentinel before it is applied (all values of
+    removed nodes and edges of every type, see
+    :func:`~graphrec.unlearn.tainted_graph.tainted_graph`): afterwards it is nowhere in the
+    graph, every array and text of the graph equals what another sentinel gives, and a new model
+    of the class that met the tainted graph and then the edited one holds what a fresh one holds.
+    The arrays of the unlearned model itself never met a sentinel; they are the matter of
+    :func:`~graphrec.unlearn.residue.walk` and
+    :func:`~graphrec.unlearn.dependence.dependence`."""
     graphs, digests = [], []
     for value in SENTINELS:
-        tainted = tainted_graph(setting.data, setting.forget, value)
+        tainted = tainted_graph(setting.data, setting.edit, setting.forget, value)
         result = setting.edit.apply(tainted)
         graphs.append((tainted, result.data))
         digests.append(result.summary.digest_after)
-    left = sum(_holds(leaves(graph), SENTINELS[n]) for n, (_, graph) in enumerate(graphs))
+    left = sum(_holds(graph, SENTINELS[n]) for n, (_, graph) in enumerate(graphs))
     differs = sum(digest != setting.digest for digest in digests)
+    stores = _differing(graphs[0][1], graphs[1][1])
     model = type(setting.unlearned)(graphs[0][0], setting.unlearned.config)
     fresh = type(setting.unlearned)(graphs[1][1], setting.unlearned.config)
     if isinstance(model, ShardedRecommender) and isinstance(fresh, ShardedRecommender):
@@ -54,7 +46,12 @@ def taint(setting: Setting) -> Check:
         if path not in parameters and not (path in kept and equal(value, kept[path]))
     ]
     left += sum(tainted_word(value) in texts(model) for value in SENTINELS)
-    counts = {'sentinels left': left, 'digests that differ': differs, 'stale arrays': len(stale)}
+    counts = {
+        'sentinels left': left,
+        'digests that differ': differs,
+        'stores that differ': stores,
+        'stale arrays': len(stale),
+    }
     bad = any(counts.values())
     detail = 'two sentinels in the forgotten values left no trace'
     if bad:
@@ -63,42 +60,25 @@ def taint(setting: Setting) -> Check:
     return Check('taint', not bad, detail, counts)
 
 
-def tainted_word(value: float) -> str:
-    """A word that nobody searches."""
-    return f'sentinel{value:.0f}'
+def _differing(one: HeteroData, other: HeteroData) -> int:
+    """How many arrays of two graphs differ, and whether their texts do."""
+    held = {leaf.path: leaf.value for leaf in leaves(other)}
+    differ = [path for path, value, _ in leaves(one) if not _same(value, held.get(path))]
+    return len(differ) + int(texts(one) != texts(other))
 
 
-def tainted_graph(data: HeteroData, forget: ForgetSet, value: float) -> HeteroData:
-    """A copy with :obj:`value` in every forgotten feature row, in every value of a forgotten
-    training edge and, as a word, in the text of every removed query."""
-    tainted = copy.copy(data)
-    for name in modalities(data):
-        rows = forgotten_rows(name, forget)
-        key = f'{FEATURE_PREFIX}{name}'
-        x = data[ITEM][key].clone()
-        x[rows.to(x.device)] = value
-        tainted[ITEM][key] = x
-    if QUERY in data.node_types and 'text' in data[QUERY]:
-        said = list(data[QUERY].text)
-        for number in forget.queries.tolist():
-            said[number] = tainted_word(value)
-        tainted[QUERY].text = np.array([*said, None], dtype=object)[:-1]
-    store, items = data[INTERACTS], num_items(data)
-    key = store.edge_index[0] * items + store.edge_index[1]
-    gone = torch.isin(key.cpu(), (forget.pairs[0] * items + forget.pairs[1]).cpu())
-    for name, old in store.items():
-        per_edge = isinstance(old, Tensor) and name != 'edge_index' and old.dim() > 0
-        if per_edge and old.size(0) == gone.numel() and old.dtype != torch.bool:
-            new = old.clone()
-            new[gone.to(new.device)] = torch.as_tensor(value).to(new.dtype)
-            tainted[INTERACTS][name] = new
-    return tainted
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) and one.dtype == object and isinstance(other, np.ndarray):
+        return repr(one.tolist()) == repr(other.tolist())  # NaN among them equals NaN.
+    return equal(one, other)
 
 
-def _holds(found: Iterable[Any], value: float) -> int:
-    count = 0
-    for leaf in found:
+def _holds(graph: HeteroData, value: float) -> int:
+    word, count = tainted_word(value), 0
+    for leaf in leaves(graph):
         array = leaf.value
-        if isinstance(array, Tensor) and array.layout == torch.strided and array.dim():
+        if isinstance(array, np.ndarray) and array.dtype.kind in 'OU':
+            count += sum(str(each) == word for each in array.ravel().tolist())
+        elif not isinstance(array, Tensor) or array.layout == torch.strided:
             count += int((array == value).sum())
-    return count
+    return count + int(word in texts(graph))

@@ -1,6 +1,6 @@
 r"""The last word of an audit.
 
-``passed`` if and only if every residue check is exact, the forget metrics (recall and rank,
+``passed`` if and only if every residue check holds, the forget metrics (recall and rank,
 distribution of scores, membership AUC) lie within gold's band, planted canaries left no trace
 where there were any, and utility is equivalent to gold's.
 """

@@ -7,6 +7,7 @@ from torch_geometric.data import HeteroData
 
 import graphrec
 from graphrec import unlearn
+from graphrec.graphs.schema import train_edges
 from graphrec.unlearn.check import Setting
 from graphrec.unlearn.fresh_rows import copy_on, fresh_rows, fresh_seed, put_rows
 from graphrec.unlearn.monitor import Monitor
@@ -74,6 +75,8 @@ def _add_pairs(data, pairs, rng):
     train.edge_label = torch.arange(24)
     train.item_weight = torch.arange(1.0, ITEMS + 1)
     train.legend = [f'kind {n}' for n in range(24)]
+    train.vocabularies = ['legend']
+    train.note = [f'note {n}' for n in range(24)]
     data['item', 'rev_interacts', 'user'].edge_index = train.edge_index.flip(0)
     views = rng.integers(USERS * ITEMS, size=20)
     views = np.stack(np.divmod(np.concatenate([views, views[:5]]), ITEMS))  # With copies.
@@ -111,7 +114,10 @@ def _add_attributes(data, generator):
     items.price = torch.arange(1.0, ITEMS + 1)
     items.duplicate_of = torch.tensor([-1, 0, -1, -1, 3, -1, 7, -1])
     items.genres = [f'genre {n}' for n in range(ITEMS)]  # A vocabulary as long as the items.
+    items.vocabularies = ('genres',)
+    items.tags = [[f'tag {n}', n] for n in range(ITEMS)]
     data['user'].age = torch.arange(20, 20 + USERS)
+    data['user'].email = tuple(f'u{n}@example.org' for n in range(USERS))
     data['query'].text = np.array(['red shoe', 'fast car', 'car', 'shoe'], dtype=object)
 
 
@@ -194,6 +200,57 @@ def setting_after():
             original=original,
             unlearned=found.model,
             seed=4,
+            method='edit_only',
+        )
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def edit_of():
+    """From a graph and a kind to an edit that takes out some of it."""
+
+    def make(data, kind='pairs'):
+        if kind == 'pairs':
+            return unlearn.RemoveInteractions(
+                tuple(map(tuple, train_edges(data)[:, ::20].t().tolist()))
+            )
+        if kind == 'users':
+            return unlearn.RemoveUsers((3, 8))
+        if kind == 'items':
+            return unlearn.RemoveItems((5, 6))
+        return unlearn.RemoveModality('visual', items=(2, 9))
+
+    return make
+
+
+@pytest.fixture
+def setting_of(setting_after, edit_of):
+    """The same for a model by its name and an edit by its kind."""
+
+    def make(data, kind='pairs', name='LightGCN', **config):
+        original = getattr(graphrec.models, name).from_graph(data, **{'dim': 8, **config})
+        return setting_after(original, data, edit_of(data, kind))
+
+    return make
+
+
+@pytest.fixture
+def setting_of_run():
+    """The same after a whole run of a method."""
+
+    def make(data, original, edit, **run):
+        found, result = unlearn.forget(original, data, edit, **run), edit.apply(data)
+        return Setting(
+            data=data,
+            edited=found.data,
+            edit=edit,
+            forget=result.forget,
+            digest=result.summary.digest_after,
+            original=original,
+            unlearned=found.model,
+            seed=found.report.seed,
+            method=found.report.method,
         )
 
     return make

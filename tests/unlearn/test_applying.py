@@ -76,6 +76,8 @@ def test_queries_where_there_are_none(graph):
     [
         ('item', 'prototypes', torch.ones(3, 2), 'prototypes has 3 entries for 8 nodes'),
         ('item', 'loader', object(), 'loader is a object'),
+        ('session', 'user', [0, 1, 2, 3, 4], r"'session'\].user is a list, expected a tensor"),
+        ('session', 'user', np.arange(5), r"'session'\].user is a ndarray, expected a tensor"),
         ('user', 'adjacency', torch.eye(7).to_sparse(), 'adjacency is a sparse tensor'),
         (('user', 'views', 'item'), 'weight', torch.ones(3), 'weight has 3 entries for 25 edges'),
         (('user', 'interacts', 'item'), 'edge_label_time', torch.ones(2), '2 entries for 24'),
@@ -156,6 +158,67 @@ def test_titles_in_a_list_are_one_a_node(graph):
     compact = RemoveItems([101]).apply(data, compact=True).data
     assert compact['item'].title == ['Title 0', *titles[2:]]
     assert compact['item'].genres == graph['item'].genres
+
+
+@pytest.mark.parametrize('kind', [list, tuple])
+def test_lists_as_long_as_the_nodes_are_one_a_node(graph, kind):
+    emails = kind(f'{n}@example.org' for n in range(7))
+    data = changed(graph, 'user', 'email', emails)
+    edit = RemoveUsers(['u3'])
+    result = edit.apply(data)
+    assert result.data['user'].email == kind((*emails[:3], None, *emails[4:]))
+    assert result.summary.rows['user.email'] == 1
+    assert result.summary.residue == ()
+    assert data['user'].email == emails
+    compact = edit.apply(data, compact=True).data
+    assert compact['user'].email == kind((*emails[:3], *emails[4:]))
+    lost = RemoveAttribute('user', 'email', ids=['u0']).apply(data)
+    assert lost.data['user'].email == kind((None, *emails[1:]))
+    assert RemoveAttribute('user', 'email').apply(data).data['user'].email == kind([None] * 7)
+
+
+def test_lists_as_long_as_the_edges_or_labels_are_one_an_edge_or_label(graph):
+    data = copy.copy(graph)
+    store = data['user', 'interacts', 'item']
+    store.review = [f'review {n}' for n in range(24)]
+    store.edge_label_text = [f'label {n}' for n in range(24)]
+    store.item_note = tuple(f'note {n}' for n in range(8))
+    left = RemoveItems([101]).apply(data).data['user', 'interacts', 'item']
+    stay = (store.edge_index[1] != 1).nonzero().flatten().tolist()
+    labels = (store.edge_label_index[1] != 1).nonzero().flatten().tolist()
+    assert len(stay) < 24
+    assert left.review == [f'review {n}' for n in stay]
+    assert left.edge_label_text == [f'label {n}' for n in labels]
+    assert left.item_note == ('note 0', None, *store.item_note[2:])
+    assert left.legend == store.legend  # A vocabulary as long as the edges.
+    compact = RemoveItems([101]).apply(data, compact=True).data['user', 'interacts', 'item']
+    assert compact.item_note == ('note 0', *store.item_note[2:])
+
+
+def test_lists_of_which_nobody_says_whose_they_are_are_named(graph):
+    data = changed(graph, 'user', 'towns', ['here', 'there'])
+    data['user'].vip = {'u3': True}
+    data['item'].names_of_colours = ['red']
+    data.newsletter = ['u3@example.org']
+    residue = RemoveUsers(['u3']).apply(data).summary.residue
+    named = [each.split(' ', 1)[0] for each in residue]
+    assert named == ['data.newsletter', "data['user'].towns", "data['user'].vip"]
+    assert 'list of 2' in residue[1]
+    data['user'].vocabularies = ['towns']
+    assert len(RemoveUsers(['u3']).apply(data).summary.residue) == 2
+    assert RemoveUsers(['nobody']).apply(data).summary.residue == ()
+    with pytest.raises(GraphError, match=r"vocabularies must be a list .* \(got 'towns'\)"):
+        RemoveUsers(['u3']).apply(changed(data, 'user', 'vocabularies', 'towns'))
+
+
+@pytest.mark.parametrize('value', [['a', 'b'], 'red', {'a': 1}, 3])
+def test_an_attribute_that_is_not_one_a_node_cannot_be_removed(graph, value):
+    data = changed(graph, 'user', 'colour', value)
+    for ids in (None, ['u1']):
+        with pytest.raises(GraphError, match=r"data\['user'\].colour holds no value a node"):
+            RemoveAttribute('user', 'colour', ids=ids).apply(data)
+    with pytest.raises(GraphError, match='genres holds no value a node'):
+        RemoveAttribute('item', 'genres').apply(data)
 
 
 def test_sessions_opened_by_a_user_go_with_the_user(graph):

@@ -40,8 +40,13 @@ def parts_of(items, queries):
             st.sampled_from(['visual', 'text', 'image', 'image_spectral']),
             st.none() | st.lists(items, max_size=3),
         ),
-        st.builds(RemoveAttribute, st.just('item'), st.sampled_from(['title', 'price'])),
-        st.builds(RemoveAttribute, st.just('user'), st.just('age'), st.lists(users, max_size=2)),
+        st.builds(RemoveAttribute, st.just('item'), st.sampled_from(['title', 'price', 'tags'])),
+        st.builds(
+            RemoveAttribute,
+            st.just('user'),
+            st.sampled_from(['age', 'email']),
+            st.lists(users, max_size=2),
+        ),
     )
 
 
@@ -80,6 +85,8 @@ def assert_equal(first, second):
             if isinstance(value, torch.Tensor):
                 assert value.dtype == other[name].dtype, place
                 assert torch.equal(value, other[name]), place
+            elif isinstance(value, (list, tuple)):
+                assert value == other[name], place
             else:
                 assert np.array_equal(value, other[name]), place
 
@@ -94,7 +101,7 @@ def edge_rows(data):
     for edge_type in data.edge_types:
         store = data[edge_type]
         source, target = node_ids(data, edge_type[0]), node_ids(data, edge_type[2])
-        values = [n for n in ('time', 'count', 'position') if n in store]
+        values = [n for n in ('time', 'count', 'position', 'note') if n in store]
         found[edge_type] = [
             (
                 comparable(source[a]),
@@ -270,6 +277,7 @@ def test_removed_nodes_are_empty_everywhere(rich_graphs, case):
             named = items[name][items[name] >= 0]
             assert not gone[named].any(), name
         assert all(title is None for title in items.title[gone.numpy()])
+        assert all(items.tags[n] is None for n in gone.nonzero().flatten())
         assert not result[INTERACTS].item_weight[gone].any()
     assert result[INTERACTS].legend == data[INTERACTS].legend
     assert items.genres == data['item'].genres
@@ -300,6 +308,11 @@ def test_attributes_of_all_others_stay(rich_graphs, case):
     ages = removals.attributes.get(('user', 'age'), frozenset())
     stay = torch.from_numpy(~(users_gone | np.isin(node_ids(data, 'user'), list(ages))))
     assert torch.equal(result['user'].age, data['user'].age * stay)
+    emails = removals.attributes.get(('user', 'email'), frozenset())
+    lost = users_gone | np.isin(node_ids(data, 'user'), list(emails))
+    assert result['user'].email == tuple(
+        None if gone else email for email, gone in zip(data['user'].email, lost, strict=True)
+    )
 
 
 @few

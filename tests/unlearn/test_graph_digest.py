@@ -16,8 +16,10 @@ def shuffled(data, seed=1):
     out = HeteroData()
     for node_type, rows in order.items():
         for name, value in data[node_type].items():
-            if name in ('num_nodes', 'genres'):
+            if name in ('num_nodes', 'genres', 'vocabularies'):
                 out[node_type][name] = value
+            elif isinstance(value, (list, tuple)):
+                out[node_type][name] = [value[row] for row in rows]
             else:
                 out[node_type][name] = value[rows if torch.is_tensor(value) else rows.numpy()]
     for node_type, name, target in (
@@ -47,6 +49,8 @@ def shuffled(data, seed=1):
                 value = value[order['item']]
             elif torch.is_tensor(value):
                 value = value[columns]
+            elif name == 'note':
+                value = [value[column] for column in columns]
             out[edge_type][name] = value
     return out
 
@@ -93,6 +97,8 @@ def _set(node_type, name, place, value):
         _set('item', 'knn_image_index', (3, 1), -1),
         _set('item', 'title', 3, 'Another'),
         _set('item', 'genres', 3, 'another'),
+        _set('item', 'tags', 3, ['another', 3]),
+        _set(('user', 'interacts', 'item'), 'note', 3, 'another'),
         _set('user', 'id', 3, 'another'),
         _set('session', 'user', 3, -1),
         _set(('user', 'interacts', 'item'), 'time', 3, 7),
@@ -130,5 +136,6 @@ def test_removed_nodes_do_not_count(graph):
     built['user'].id = np.delete(np.asarray(graph['user'].id), 2)
     built['user'].num_nodes = 6
     built['user'].age = torch.tensor([20, 21, 23, 24, 25, 26])
+    built['user'].email = [email for email in graph['user'].email if email[1] != '2']
     assert store_digests(built)['node user'] == store_digests(edited)['node user']
     assert store_digests(edited)['node user'] != store_digests(graph)['node user']
