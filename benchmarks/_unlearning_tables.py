@@ -24,7 +24,7 @@ stored cells in `docs/benchmarks/unlearning`.
 
 For each request, *gold* models are retrained from scratch on the edited graph, with seeds of
 their own. Each method forgets the request from as many originals, and `graphrec.unlearn.audit`
-compares every result with the golds. **passed** means: every residue check is exact, the
+compares every result with the golds. **passed** means: every residue check holds, the
 forget metrics lie in the band of gold against gold (the 95th percentile of all pairs, at
 least the 95 % prediction interval for one more gold), and test recall is equivalent to gold's
 (two one-sided t-tests, margin the larger of the band and 1 %).
