@@ -11,14 +11,13 @@ from graphrec.forget_folder import (
     Case,
     Result,
     make_case,
-    model_folder,
     read_identity,
     read_result,
 )
 from graphrec.forget_record import audited_facts, check_recorded, find_request
 from graphrec.forget_request import Files, Record
+from graphrec.gold_folders import load_golds
 from graphrec.models.recommender import Recommender
-from graphrec.persistence import load_model
 from graphrec.unlearn import AuditReport, Ledger, audit
 
 AUDIT = ('audit.json', 'audit.html')
@@ -44,7 +43,8 @@ def audit_saved(
         unlearned: The folder of ``forget_saved``.
         source: The data before.
         files: What was to be forgotten.
-        golds: Folders of retrained models: ``forget --method gold`` with other seeds.
+        golds: Folders of retrained models: ``forget --method gold`` with other seeds; see
+            :func:`~graphrec.gold_folders.load_golds`.
         out: Folder for ``audit.json`` and ``audit.html``; :obj:`unlearned` by default.
         record: The ledger, if one is kept.
         ignore_unknown: As for ``forget_saved``.
@@ -52,7 +52,7 @@ def audit_saved(
 
     Raises:
         GraphError: If the folder holds the result of another request or other data, or not
-            the model that the run wrote and the ledger knows.
+            the model that the run wrote and the ledger knows, or a gold is none.
     """
     record = record or Record()
     book = record.open(make=False)
@@ -70,9 +70,7 @@ def audit_saved(
             f"'{unlearned}' is suppressed in serving only: it is the model before, which is not "
             "compared with retrained ones; leave out '--gold'"
         )
-    after = case.edited.data
-    retrained = [load_model(model_folder(each), after) for each in golds]
-    found = audit_result(case, written, seed, retrained)
+    found = audit_result(case, written, seed, load_golds(golds, case, written))
     return keep_audit(out or unlearned, case, book, request, written, found)
 
 

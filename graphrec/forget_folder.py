@@ -219,11 +219,6 @@ def read_result(out: Path, case: Case) -> Result:
     return found
 
 
-def model_folder(path: Path) -> Path:
-    """The folder of the model in a result, or a saved model's own folder."""
-    return path / MODEL if (path / DOCUMENT).is_file() else path
-
-
 def clear_leftovers(out: Path) -> None:
     """Removes what a run that was killed had begun to write beside :obj:`out`."""
     for path in out.parent.glob(f'.{out.name}.*.tmp'):
