@@ -1,6 +1,7 @@
 """From a result of ``graphrec forget`` to its audit: the work behind ``graphrec audit``."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from graphrec.forget_record import audited_facts, check_recorded, find_request
 from graphrec.forget_request import Files, Record
 from graphrec.gold_folders import load_golds
 from graphrec.models.recommender import Recommender
+from graphrec.storage import explained
 from graphrec.unlearn import AuditReport, Ledger, audit
+from graphrec.unlearn.ledger_head import head_path
+from graphrec.writing_place import check_writable, clear_leftovers
 
 AUDIT = ('audit.json', 'audit.html')
 
@@ -55,6 +59,8 @@ def audit_saved(
             the model that the run wrote and the ledger knows, or a gold is none.
     """
     record = record or Record()
+    out = out or unlearned
+    check_writable(out / AUDIT[0])
     book = record.open(make=False)
     if book is None and record.ledger is not None:
         raise FormatError(f"there is no ledger at '{record.ledger}'")
@@ -71,7 +77,8 @@ def audit_saved(
             "compared with retrained ones; leave out '--gold'"
         )
     found = audit_result(case, written, seed, load_golds(golds, case, written))
-    return keep_audit(out or unlearned, case, book, request, written, found)
+    clear_killed(out, book)
+    return keep_audit(out, case, book, request, written, found)
 
 
 def audit_result(
@@ -103,12 +110,21 @@ def keep_audit(
     # Under a key, a plain hash of the request would give its ids away.
     asked = {**found.request, 'digest': case.identity['edit_digest']}
     found = dataclasses.replace(found, request=asked)
-    out.mkdir(parents=True, exist_ok=True)
+    with explained(out):
+        out.mkdir(parents=True, exist_ok=True)
     for name in AUDIT:
         found.save(out / name)
     if book is not None and request is not None:
         book.advance(request, 'audited', audited_facts(written, found))
     return found
+
+
+def clear_killed(out: Path, book: Ledger | None) -> None:
+    """Removes what runs that were killed had begun to write into and beside a result and beside
+    the ledger."""
+    begun = [Path(os.path.realpath(out)), *(out / name for name in AUDIT)]
+    for path in begun if book is None else [*begun, head_path(book.path)]:
+        clear_leftovers(path)
 
 
 def _applied_request(book: Ledger, case: Case, written: Result) -> str:

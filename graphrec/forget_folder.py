@@ -3,8 +3,6 @@ there."""
 
 import dataclasses
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -163,8 +161,8 @@ def write_result(
     """Writes the folder under a temporary name, reads it back, and moves it into its place:
     compact if the case asks for it, without removed nodes and their ids. Beside the model
     stands how its graph is made from the folder ``data`` (as it is), and what to mask in it,
-    as :obj:`steps` did before. Nothing is left behind if it cannot be read, or if :obj:`check`
-    refuses what was read."""
+    as :obj:`steps` did before. Nothing is left behind if it cannot be read, if :obj:`check` refuses
+    what was read, or if another run was faster."""
     model, data, report = result.model, result.data, result.report
     summary = case.edited.summary
     if report.guarantee == 'S' and not summary.noop:
@@ -174,7 +172,7 @@ def write_result(
         model = compact_model(model, data, id_map)
     digests = {**report.digests, 'after': summary.digest_after}
     report = dataclasses.replace(report, digests=digests)
-    with replacing_folder(out) as work:
+    with replacing_folder(out, only_new=True) as work:
         save(model, work / MODEL)
         mask_valid = steps.carved or steps.mask_valid
         runs.write_record(work / MODEL, DATA, runs.Steps(seed=steps.seed, mask_valid=mask_valid))
@@ -219,14 +217,6 @@ def read_result(out: Path, case: Case) -> Result:
     return found
 
 
-def clear_leftovers(out: Path) -> None:
-    """Removes what a run that was killed had begun to write beside :obj:`out`."""
-    for path in out.parent.glob(f'.{out.name}.*.tmp'):
-        process = path.name.removeprefix(f'.{out.name}.').removesuffix('.tmp')
-        if process.isdigit() and not _is_running(int(process)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
 def _read(folder: Path, case: Case, report: ForgetReport, graph_after: str) -> Result:
     data = load(folder / DATA)
     if graph_digest(data) != graph_after:
@@ -250,13 +240,3 @@ def _suppressed(summary: EditSummary, graph_after: str) -> EditSummary:
     return dataclasses.replace(
         summary, edges={}, rows={}, mentions={}, digest_after=graph_after, residue=(_SUPPRESSED,)
     )
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

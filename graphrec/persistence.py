@@ -153,7 +153,7 @@ def check_replaceable(path: Path) -> None:
 def _read_document(folder: Path) -> dict[str, Any]:
     path = folder / DOCUMENT
     if not path.exists():
-        previous = previous_folder(folder)
+        previous = previous_folder(Path(os.path.realpath(folder)))
         if previous.is_dir() and not folder.exists():
             raise FormatError(
                 f"there is no model in '{folder}'; the machine stopped while it was replaced: "
