@@ -20,6 +20,7 @@ from graphrec.forget_request import Files, Record
 from graphrec.gold_folders import load_golds
 from graphrec.models.recommender import Recommender
 from graphrec.storage import explained
+from graphrec.unknown_ids import named_by_line
 from graphrec.unlearn import AuditReport, Ledger, audit
 from graphrec.unlearn.ledger_head import head_path
 from graphrec.writing_place import check_writable, clear_leftovers
@@ -67,7 +68,8 @@ def audit_saved(
     model, data, _ = saved_run.open_run(folder, source, seed)
     held = read_identity(unlearned)
     run = {name: held[name] for name in ('method', 'seed', *LATER) if name in held}
-    case = make_case(model, data, files.read(data), run, strict=not ignore_unknown)
+    with named_by_line(files, record.private is not None):
+        case = make_case(model, data, files.read(data), run, strict=not ignore_unknown)
     case = case.known_to(book)
     written = read_result(unlearned, case)
     request = None if book is None else _applied_request(book, case, written)

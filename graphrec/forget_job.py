@@ -19,6 +19,7 @@ from graphrec.forget_folder import (
 )
 from graphrec.forget_record import applied_facts, begin, check_recorded
 from graphrec.forget_request import Files, Record, how
+from graphrec.unknown_ids import named_by_line
 from graphrec.unlearn import AuditReport, ForgetReport, Ledger, forget
 from graphrec.writing_place import check_writable
 
@@ -119,7 +120,8 @@ def forget_saved(
     book = record.open(make=False)
     model, data, steps = saved_run.open_run(folder, source, seed)
     run = how(model, method, options, fit, compact, seed)
-    case = make_case(model, data, files.read(data), run, strict=not ignore_unknown)
+    with named_by_line(files, record.private is not None):
+        case = make_case(model, data, files.read(data), run, strict=not ignore_unknown)
     done = holds_result(out)
     _check_places(out, record)
     if book is None and record.ledger is not None:
