@@ -11,6 +11,7 @@ from graphrec.forget_folder import (
     LATER,
     Case,
     Result,
+    differing,
     make_case,
     read_identity,
     read_result,
@@ -71,6 +72,7 @@ def audit_saved(
     with named_by_line(files, record.private is not None):
         case = make_case(model, data, files.read(data), run, strict=not ignore_unknown)
     case = case.known_to(book)
+    _check_given(unlearned, case, held['edit_digest'], record)
     written = read_result(unlearned, case)
     request = None if book is None else _applied_request(book, case, written)
     if golds and written.report.guarantee == 'S':
@@ -81,6 +83,23 @@ def audit_saved(
     found = audit_result(case, written, seed, load_golds(golds, case, written))
     clear_killed(out, book)
     return keep_audit(out, case, book, request, written, found)
+
+
+def _check_given(unlearned: Path, case: Case, digest: str, record: Record) -> None:
+    """Raises :class:`GraphError` unless model, data and files are those of the result."""
+    files = "give the files that 'graphrec forget' was given"
+    if record.private is None:
+        files += ", and '--ledger' and '--private' if it was recorded in a private ledger"
+    elif digest == case.edit.digest():
+        files = "it was not recorded in a private ledger: leave out '--ledger' and '--private'"
+    fixes = {
+        'model_before': 'MODEL is not the one that it was made from',
+        'graph_before': 'DATA is not the data that it was made from',
+        'edit_digest': files,
+    }
+    differs = [fix for name, fix in fixes.items() if name in differing(unlearned, case)]
+    if differs:
+        raise GraphError(f"'{unlearned}' is the result of another request: {'; '.join(differs)}")
 
 
 def audit_result(

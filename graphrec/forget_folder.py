@@ -108,14 +108,19 @@ def holds_result(out: Path) -> bool:
     return True
 
 
-def check_result(out: Path, case: Case) -> None:
-    """Raises :class:`GraphError` unless :obj:`out` holds the result of this very request."""
+def differing(out: Path, case: Case) -> list[str]:
+    """In which parts of its identity the result in :obj:`out` is that of another request."""
     held = read_identity(out)
-    differs = [
+    return [
         name
         for name, value in case.identity.items()
         if held.get(name) != value and (name in held or name not in LATER)
     ]
+
+
+def check_result(out: Path, case: Case) -> None:
+    """Raises :class:`GraphError` unless :obj:`out` holds the result of this very request."""
+    differs = differing(out, case)
     if differs:
         raise GraphError(
             f"'{out}' holds the result of another request (other {', '.join(differs)}); name a "

@@ -120,7 +120,7 @@ def load_model(
     if strict and document['training_digest'] != cls.data_digest(data):
         raise GraphError(
             f"the model in '{folder}' was trained on other edges than those of 'data'; load the "
-            'same data with the same split, or pass strict=False to use it on these edges'
+            'same data with the same split (in Python, strict=False puts it on these edges)'
         )
     try:
         model = cls.from_graph(data, **unpack(document['config'], {}))
@@ -190,7 +190,7 @@ def _find_class(folder: Path, name: str, given: type[Recommender] | None) -> typ
     if name not in known:
         raise GraphError(
             f"the model in '{folder}' is of class {name!r}, which graphrec.models does not have "
-            f"({[*known]}); pass a class of your own as 'model_class'"
+            f"({[*known]}); in Python, a class of your own goes in as 'model_class'"
         )
     return known[name]
 

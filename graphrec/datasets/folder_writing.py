@@ -57,7 +57,8 @@ def write_folder(data: HeteroData, path: str | Path, overwrite: bool = False) ->
     target = Path(path)
     if target.exists() and not overwrite and (not target.is_dir() or any(target.iterdir())):
         raise GraphError(
-            f"'{target}' exists and is not empty; choose another folder or pass overwrite=True"
+            f"'{target}' exists and is not empty; choose another folder (in Python, "
+            'overwrite=True replaces it)'
         )
     work = target.parent / f'.{target.name}.{os.getpid()}.part'
     old = target.parent / f'.{target.name}.{os.getpid()}.old'
