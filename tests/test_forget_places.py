@@ -1,6 +1,7 @@
 """Where a result is written: known before the work, never in place of another."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -123,6 +124,17 @@ def test_the_slower_of_two_runs_writes_nothing(place, tmp_path, monkeypatch, use
     assert list(states.values()) == ([] if users == 'users.txt' else ['received'])
     assert verify_ledger(ledger).intact
     assert {path.name for path in tmp_path.iterdir()} == {'out', 'ledger', 'ledger.head'}
+
+
+def test_nobody_needs_to_read_the_report(place, tmp_path):
+    words = [str(word) for word in words_of(place, tmp_path / 'out')]
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, '-m', 'graphrec', *words]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'out' / 'audit.html').exists()
 
 
 def test_what_killed_runs_left_is_removed(place, tmp_path):
