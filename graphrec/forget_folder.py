@@ -12,6 +12,7 @@ from torch_geometric.data import HeteroData
 from graphrec import runs
 from graphrec.datasets import load, write_folder
 from graphrec.errors import FormatError, GraphError
+from graphrec.feature_digest import feature_digest
 from graphrec.models.recommender import Recommender
 from graphrec.persistence import load_model, save
 from graphrec.storage import read_json, replacing_folder, require_entries, write_json
@@ -180,7 +181,8 @@ def write_result(
     with replacing_folder(out, only_new=True) as work:
         save(model, work / MODEL)
         mask_valid = steps.carved or steps.mask_valid
-        runs.write_record(work / MODEL, DATA, runs.Steps(seed=steps.seed, mask_valid=mask_valid))
+        made = runs.Steps(seed=steps.seed, mask_valid=mask_valid)
+        runs.write_record(work / MODEL, DATA, made, feature_digest(model, data))
         write_folder(data, work / DATA)
         try:
             written = _read(work, case, report, summary.digest_after)

@@ -12,6 +12,7 @@ from graphrec import memory, runs
 from graphrec.checkpoint import read_checkpoint
 from graphrec.errors import GraphError
 from graphrec.evaluation import Evaluation, evaluate
+from graphrec.feature_digest import feature_digest
 from graphrec.graphs.schema import USER, node_ids, num_items
 from graphrec.models import Popularity
 from graphrec.persistence import check_replaceable, save
@@ -148,7 +149,7 @@ def train(
         **options,
     )
     save(model, out)
-    runs.write_record(out, source, steps)
+    runs.write_record(out, source, steps, feature_digest(model, data))
     masks = runs.masked_parts(steps, split)
     evaluation = evaluate(model, data, split=split, k=k, mask=masks)
     baseline = evaluate(Popularity.from_graph(data), data, split=split, k=k, mask=masks)
