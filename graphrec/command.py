@@ -31,7 +31,7 @@ load_option = click.option(
 )
 seed_option = click.option(
     '--seed',
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 2**63 - 1),  # What a generator takes.
     default=0,
     show_default=True,
     help='Seed of all randomness.',

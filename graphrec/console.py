@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from rich.table import Table
 
 
 class Output:
-    """Prints for a person, or collects one JSON document for a program.
+    """Prints for a person, or collects one JSON document for a program. Where the reader goes
+    away (``| head -1``), the work goes on and the exit code says how it ended.
 
     Args:
         as_json: Standard output carries the JSON document of :meth:`finish` alone.
@@ -35,12 +38,12 @@ class Output:
         """A sentence on the way; it stands under ``notes`` in the JSON document."""
         self.notes.append(text)
         if self.progress:
-            click.echo(text)
+            _print(text)
 
     def line(self, text: str) -> None:
         """A result in words; the JSON document carries it in a field of its own."""
         if not self.as_json:
-            click.echo(text)
+            _print(text)
 
     def table(self, frame: pd.DataFrame, title: str | None = None) -> None:
         """A table of results; the JSON document carries it in a field of its own."""
@@ -52,7 +55,7 @@ class Output:
             table.add_column(str(name), justify='right' if numeric else 'left', no_wrap=numeric)
         for row in frame.itertuples(index=False):
             table.add_row(*[show(value) for value in row])
-        console = Console()
+        console = _Console()
         if not console.is_terminal:
             console.width = max(console.width, 120)
         console.print(table)
@@ -62,7 +65,26 @@ class Output:
         if self.as_json:
             if self.notes:
                 document = {**document, 'notes': self.notes}
-            click.echo(json.dumps(plain(document), ensure_ascii=False))
+            _print(json.dumps(plain(document), ensure_ascii=False))
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        _print_nowhere()
+
+
+def _print(text: str) -> None:
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        _print_nowhere()
+
+
+def _print_nowhere() -> None:
+    """Nobody reads any more: what is still to come is dropped, and what waits in a buffer."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def show(value: Any) -> str:

@@ -1,5 +1,8 @@
 """Errors that a user can act on: each names the field, the value and the fix."""
 
+from collections.abc import Iterable
+from typing import Any
+
 
 class GraphError(ValueError):
     """Bad input: a field holds a value that graphrec cannot work with."""
@@ -10,7 +13,18 @@ class FormatError(GraphError):
 
 
 class UnknownIdError(GraphError, KeyError):
-    """An id that the graph does not hold."""
+    """An id that the graph does not hold.
+
+    Args:
+        message: What is wrong.
+        kind: What was asked for, such as ``'users'``.
+        ids: All of that kind that are missing; pairs as tuples.
+    """
+
+    def __init__(self, message: str = '', kind: str = 'ids', ids: Iterable[Any] = ()) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.ids = tuple(ids)
 
     def __str__(self) -> str:  # KeyError would print the repr.
         return str(self.args[0]) if self.args else ''

@@ -132,7 +132,11 @@ def _verdict(status: str | None) -> str:
 @data_argument
 @request_options
 @click.option(
-    '--gold', 'golds', type=PATH, multiple=True, help='A model retrained without; repeatable.'
+    '--gold',
+    'golds',
+    type=PATH,
+    multiple=True,
+    help='A model retrained without, each another one; repeatable.',
 )
 @click.option('--out', type=PATH, help='Folder for audit.json and audit.html; default RESULT.')
 @common_options
@@ -149,8 +153,8 @@ def audit(
     """Check what 'graphrec forget' made of MODEL in RESULT.
 
     The files that say what to forget are given again: the result does not hold them. Golds
-    are made by 'graphrec forget --method gold' with other seeds; without them the verdict
-    is never 'passed'. Exit code 1 says that a check failed.
+    are made from MODEL by 'graphrec forget --method gold', each with another seed; without
+    them the verdict is never 'passed'. Exit code 1 says that a check failed.
 
     \b
     Example: graphrec audit runs/tiktok runs/new ../shared/data/tiktok --users gone.txt

@@ -3,8 +3,6 @@ there."""
 
 import dataclasses
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from torch_geometric.data import HeteroData
 from graphrec import runs
 from graphrec.datasets import load, write_folder
 from graphrec.errors import FormatError, GraphError
+from graphrec.feature_digest import feature_digest
 from graphrec.models.recommender import Recommender
 from graphrec.persistence import load_model, save
 from graphrec.storage import read_json, replacing_folder, require_entries, write_json
@@ -110,14 +109,19 @@ def holds_result(out: Path) -> bool:
     return True
 
 
-def check_result(out: Path, case: Case) -> None:
-    """Raises :class:`GraphError` unless :obj:`out` holds the result of this very request."""
+def differing(out: Path, case: Case) -> list[str]:
+    """In which parts of its identity the result in :obj:`out` is that of another request."""
     held = read_identity(out)
-    differs = [
+    return [
         name
         for name, value in case.identity.items()
         if held.get(name) != value and (name in held or name not in LATER)
     ]
+
+
+def check_result(out: Path, case: Case) -> None:
+    """Raises :class:`GraphError` unless :obj:`out` holds the result of this very request."""
+    differs = differing(out, case)
     if differs:
         raise GraphError(
             f"'{out}' holds the result of another request (other {', '.join(differs)}); name a "
@@ -163,8 +167,8 @@ def write_result(
     """Writes the folder under a temporary name, reads it back, and moves it into its place:
     compact if the case asks for it, without removed nodes and their ids. Beside the model
     stands how its graph is made from the folder ``data`` (as it is), and what to mask in it,
-    as :obj:`steps` did before. Nothing is left behind if it cannot be read, or if :obj:`check`
-    refuses what was read."""
+    as :obj:`steps` did before. Nothing is left behind if it cannot be read, if :obj:`check` refuses
+    what was read, or if another run was faster."""
     model, data, report = result.model, result.data, result.report
     summary = case.edited.summary
     if report.guarantee == 'S' and not summary.noop:
@@ -174,10 +178,11 @@ def write_result(
         model = compact_model(model, data, id_map)
     digests = {**report.digests, 'after': summary.digest_after}
     report = dataclasses.replace(report, digests=digests)
-    with replacing_folder(out) as work:
+    with replacing_folder(out, only_new=True) as work:
         save(model, work / MODEL)
         mask_valid = steps.carved or steps.mask_valid
-        runs.write_record(work / MODEL, DATA, runs.Steps(seed=steps.seed, mask_valid=mask_valid))
+        made = runs.Steps(seed=steps.seed, mask_valid=mask_valid)
+        runs.write_record(work / MODEL, DATA, made, feature_digest(model, data))
         write_folder(data, work / DATA)
         try:
             written = _read(work, case, report, summary.digest_after)
@@ -219,19 +224,6 @@ def read_result(out: Path, case: Case) -> Result:
     return found
 
 
-def model_folder(path: Path) -> Path:
-    """The folder of the model in a result, or a saved model's own folder."""
-    return path / MODEL if (path / DOCUMENT).is_file() else path
-
-
-def clear_leftovers(out: Path) -> None:
-    """Removes what a run that was killed had begun to write beside :obj:`out`."""
-    for path in out.parent.glob(f'.{out.name}.*.tmp'):
-        process = path.name.removeprefix(f'.{out.name}.').removesuffix('.tmp')
-        if process.isdigit() and not _is_running(int(process)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
 def _read(folder: Path, case: Case, report: ForgetReport, graph_after: str) -> Result:
     data = load(folder / DATA)
     if graph_digest(data) != graph_after:
@@ -255,13 +247,3 @@ def _suppressed(summary: EditSummary, graph_after: str) -> EditSummary:
     return dataclasses.replace(
         summary, edges={}, rows={}, mentions={}, digest_after=graph_after, residue=(_SUPPRESSED,)
     )
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

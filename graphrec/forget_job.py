@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from graphrec import saved_run
-from graphrec.audit_job import AUDIT, audit_result, keep_audit
+from graphrec.audit_job import AUDIT, audit_result, clear_killed, keep_audit
 from graphrec.errors import GraphError
 from graphrec.forget_folder import (
     Result,
     check_result,
-    clear_leftovers,
     holds_result,
     make_case,
     read_result,
@@ -20,7 +19,9 @@ from graphrec.forget_folder import (
 )
 from graphrec.forget_record import applied_facts, begin, check_recorded
 from graphrec.forget_request import Files, Record, how
+from graphrec.unknown_ids import named_by_line
 from graphrec.unlearn import AuditReport, ForgetReport, Ledger, forget
+from graphrec.writing_place import check_writable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,9 +109,9 @@ def forget_saved(
         note: Takes sentences about the way.
 
     Raises:
-        GraphError: If an id is unknown, :obj:`out` holds something else, the request is
-            open in the ledger and :obj:`resume` is off, or with it there is nothing like it to
-            go on with, or not with this result.
+        GraphError: If an id is unknown, :obj:`out` holds something else or cannot be written, the
+            ledger would lie in it, the request is open in the ledger and :obj:`resume` is off, or
+            with it there is nothing like it to go on with, or not with this result.
     """
     note = note or (lambda sentence: None)
     record = record or Record()
@@ -119,8 +120,10 @@ def forget_saved(
     book = record.open(make=False)
     model, data, steps = saved_run.open_run(folder, source, seed)
     run = how(model, method, options, fit, compact, seed)
-    case = make_case(model, data, files.read(data), run, strict=not ignore_unknown)
+    with named_by_line(files, record.private is not None):
+        case = make_case(model, data, files.read(data), run, strict=not ignore_unknown)
     done = holds_result(out)
+    _check_places(out, record)
     if book is None and record.ledger is not None:
         if done:
             raise GraphError(
@@ -138,6 +141,7 @@ def forget_saved(
             )
     request = None if book is None else begin(book, case, out, resume=resume, done=done, note=note)
     reached = _state(book, request)
+    clear_killed(out, book)
 
     def check(written: Result) -> None:
         if book is not None and request is not None:
@@ -150,7 +154,6 @@ def forget_saved(
     else:
         if reached != 'received' and request is not None:
             note(f"request {request} is {reached}, but '{out}' is not there: making it again")
-        clear_leftovers(out)
         try:
             result = forget(
                 model,
@@ -170,7 +173,7 @@ def forget_saved(
             written = write_result(out, case, result, steps, check)
         except GraphError as error:
             raise GraphError(f'{error} (nothing was written{_still(book, request)})') from error
-    if book is not None and request is not None and reached == 'received':
+    if book is not None and request is not None and _state(book, request) == 'received':
         book.advance(request, 'applied', applied_facts(written, case))
     before = reached == 'audited' and all((out / name).is_file() for name in AUDIT)
     found, verdict = None, None
@@ -188,6 +191,16 @@ def forget_saved(
         verdict = found.status
     state = 'applied' if verdict is None else 'audited'
     return Forgotten(out, state, written.report, found, verdict, request, _receipt(book))
+
+
+def _check_places(out: Path, record: Record) -> None:
+    """Fails before the request is recorded where writing would fail after the repair."""
+    if record.ledger is not None and out.resolve() in record.ledger.resolve().parents:
+        raise GraphError(
+            f"the ledger '{record.ledger}' would lie in '{out}', which is written as a whole; "
+            'keep it elsewhere'
+        )
+    check_writable(out)
 
 
 def _state(book: Ledger | None, request: str | None) -> str:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import shlex
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,13 @@ from graphrec import memory, runs
 from graphrec.checkpoint import read_checkpoint
 from graphrec.errors import GraphError
 from graphrec.evaluation import Evaluation, evaluate
+from graphrec.feature_digest import feature_digest
 from graphrec.graphs.schema import USER, node_ids, num_items
 from graphrec.models import Popularity
 from graphrec.persistence import check_replaceable, save
 from graphrec.ranking import check_k
-from graphrec.storage import explained
 from graphrec.training import fit
+from graphrec.writing_place import check_writable
 
 BATCH_SIZE = 2048
 
@@ -149,7 +149,7 @@ def train(
         **options,
     )
     save(model, out)
-    runs.write_record(out, source, steps)
+    runs.write_record(out, source, steps, feature_digest(model, data))
     masks = runs.masked_parts(steps, split)
     evaluation = evaluate(model, data, split=split, k=k, mask=masks)
     baseline = evaluate(Popularity.from_graph(data), data, split=split, k=k, mask=masks)
@@ -170,10 +170,7 @@ def train(
 def _check_folder(out: Path) -> None:
     """Fails before the training where saving would fail after it."""
     check_replaceable(out)
-    with explained(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f'.{out.name}.'):
-            pass
+    check_writable(out)
 
 
 def scores_table(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:

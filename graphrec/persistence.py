@@ -120,7 +120,7 @@ def load_model(
     if strict and document['training_digest'] != cls.data_digest(data):
         raise GraphError(
             f"the model in '{folder}' was trained on other edges than those of 'data'; load the "
-            'same data with the same split, or pass strict=False to use it on these edges'
+            'same data with the same split (in Python, strict=False puts it on these edges)'
         )
     try:
         model = cls.from_graph(data, **unpack(document['config'], {}))
@@ -153,7 +153,7 @@ def check_replaceable(path: Path) -> None:
 def _read_document(folder: Path) -> dict[str, Any]:
     path = folder / DOCUMENT
     if not path.exists():
-        previous = previous_folder(folder)
+        previous = previous_folder(Path(os.path.realpath(folder)))
         if previous.is_dir() and not folder.exists():
             raise FormatError(
                 f"there is no model in '{folder}'; the machine stopped while it was replaced: "
@@ -190,7 +190,7 @@ def _find_class(folder: Path, name: str, given: type[Recommender] | None) -> typ
     if name not in known:
         raise GraphError(
             f"the model in '{folder}' is of class {name!r}, which graphrec.models does not have "
-            f"({[*known]}); pass a class of your own as 'model_class'"
+            f"({[*known]}); in Python, a class of your own goes in as 'model_class'"
         )
     return known[name]
 

@@ -182,14 +182,26 @@ def masked_parts(steps: Steps, split: str) -> tuple[str, ...]:
     return ('train', 'valid') if masked else ('train',)
 
 
-def write_record(folder: Path, source: str, steps: Steps) -> None:
-    """Writes the steps beside a saved model."""
+def write_record(folder: Path, source: str, steps: Steps, features: str | None = None) -> None:
+    """Writes the steps beside a saved model, and the digest of the features that it was trained
+    with (:func:`~graphrec.feature_digest.feature_digest`)."""
     document = {'version': RECORD_VERSION, 'source': source, 'steps': dataclasses.asdict(steps)}
-    write_json(folder / RECORD, document)
+    write_json(folder / RECORD, {**document, 'features': features})
 
 
 def read_record(folder: Path) -> Steps | None:
     """The steps beside a saved model; ``None`` for a model saved from Python."""
+    document = _read_document(folder)
+    return None if document is None else Steps(**document['steps'])
+
+
+def read_features(folder: Path) -> str | None:
+    """The digest of the features beside a saved model; ``None`` where none is recorded."""
+    document = _read_document(folder)
+    return None if document is None else document.get('features')
+
+
+def _read_document(folder: Path) -> dict[str, Any] | None:
     if not (folder / RECORD).exists():
         return None
     document = read_json(folder / RECORD)
@@ -198,7 +210,7 @@ def read_record(folder: Path) -> Steps | None:
             f"'{folder / RECORD}' has version {document.get('version')!r}, this graphrec reads "
             f'version {RECORD_VERSION}'
         )
-    return Steps(**document['steps'])
+    return document
 
 
 def model_class(name: str) -> type[Recommender]:

@@ -12,6 +12,7 @@ from graphrec.evaluation import Evaluation
 from graphrec.evaluation import evaluate as rank_heldout
 from graphrec.explain import Explanation
 from graphrec.explain import explain as explain_score
+from graphrec.feature_digest import feature_digest
 from graphrec.graphs.schema import ITEM, USER, parse_ids
 from graphrec.models.recommender import Recommender
 from graphrec.persistence import load_model
@@ -24,10 +25,20 @@ def open_run(
     folder: Path, source: str, seed: int = 0
 ) -> tuple[Recommender, HeteroData, runs.Steps]:
     """A saved model and its graph, made from :obj:`source` in the steps recorded beside the
-    model; without a record, :obj:`source` as it is."""
+    model; without a record, :obj:`source` as it is.
+
+    Raises:
+        GraphError: If the model is not of this data, or was trained with other features.
+    """
     steps = runs.read_record(folder) or runs.Steps(seed=seed)
     data = runs.repeat(source, steps)
-    return load_model(folder, data), data, steps
+    model, features = load_model(folder, data), runs.read_features(folder)
+    if features is not None and features != feature_digest(model, data):
+        raise GraphError(
+            f"the model in '{folder}' was trained with other item features than those of "
+            f"'{source}'; give the data that it was trained on, or train a model for these"
+        )
+    return model, data, steps
 
 
 def evaluate(

@@ -36,12 +36,21 @@ def parse_settings(config_class: type, pairs: Iterable[str]) -> dict[str, Any]:
         if not sign or not name:
             raise GraphError(f"a setting is written key=value (got '{pair}')")
         if name not in names:
-            raise GraphError(f"there is no setting '{name}' (got '{pair}'); there are {names}")
+            known = [each for each in names if _is_text(hints[each])]
+            raise GraphError(f"there is no setting '{name}' (got '{pair}'); there are {known}")
         try:
             settings[name] = _parse(hints[name], text.strip())
         except ValueError as error:
             raise GraphError(f"setting '{name}' {error} (got '{text.strip()}')") from None
     return settings
+
+
+def _is_text(hint: Any) -> bool:
+    """Whether a value of this type can be given as text."""
+    origin = typing.get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return any(_is_text(each) for each in typing.get_args(hint))
+    return (origin or hint) in (Literal, tuple, list, bool, int, float, str)
 
 
 def _parse(hint: Any, text: str) -> Any:

@@ -233,13 +233,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, *, only_new: bool = False) -> Iterator[Path]:
     """A new folder beside :obj:`path` that takes its place when the block ends without
-    an error; otherwise it is removed and :obj:`path` stays what it was.
+    an error; otherwise it is removed and :obj:`path` stays what it was. Where :obj:`path` is a
+    link, the folder that it points to is meant.
+
+    Args:
+        path: The folder.
+        only_new: Whether nothing but an empty folder may be replaced.
 
     Raises:
-        GraphError: If the folder cannot be written.
+        GraphError: If the folder cannot be written, or with :obj:`only_new` holds something by
+            then.
     """
+    path = Path(os.path.realpath(path))
     temporary = temporary_folder(path)
     previous = previous_folder(path)
     try:
@@ -249,7 +256,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             temporary.mkdir()
             yield temporary
             _sync(temporary)
-            _exchange(temporary, path, previous)
+            if only_new:
+                _move(temporary, path)
+            else:
+                _exchange(temporary, path, previous)
             _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -264,6 +274,19 @@ def previous_folder(path: Path) -> Path:
     """Where :func:`replacing_folder` keeps the old folder for the moment in which the new
     one takes its place; it stays only if the machine stops in that moment."""
     return path.with_name(f'.{path.name}.previous')
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """In one step, which the system refuses where there is more than an empty folder."""
+    try:
+        os.rename(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise GraphError(
+            f"'{path}' was written by another run in the meantime; name a new folder, or add "
+            "'--resume' if it was the same request"
+        ) from None
 
 
 def _exchange(temporary: Path, path: Path, previous: Path) -> None:

@@ -375,6 +375,8 @@ def test_k_outside_the_catalogue(model, folder, tmp_path, k):
         (['--model', 'svd'], 'svd'),
         (['--split', 'half'], 'half'),
         (['--seed', '-1'], '-1'),
+        (['--seed', 10**20], '--seed'),
+        (['--set', f'seed={10**20}'], "'seed' must fit into 64 bits"),
         (['--load', 'form=csv'], 'form'),
         (['--load', 'format=xml'], 'xml'),
         (['--resume'], '--checkpoint'),
@@ -384,6 +386,15 @@ def test_k_outside_the_catalogue(model, folder, tmp_path, k):
 def test_settings_out_of_range(folder, tmp_path, words, named):
     assert named in refused('train', folder, '--out', tmp_path / 'm', '--k', 5, *words)
     assert not (tmp_path / 'm').exists()
+
+
+def test_a_seed_is_one_that_a_generator_takes(folder, tmp_path):
+    for words in (['describe', folder], ['evaluate', tmp_path, folder], ['demo']):
+        assert "'--seed': 9223372036854775808 is not in the range" in refused(
+            *words, '--seed', 2**63
+        )
+    words = ['--model', 'mf', '--dim', 4, '--epochs', 1, '--k', 5, '--split', 'random', '--quiet']
+    accepted('train', folder, *words, '--seed', 2**63 - 1, '--out', tmp_path / 'm')
 
 
 def test_unknown_command_and_missing_argument():

@@ -1,7 +1,11 @@
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from graphrec.console import Output, plain, show
 
@@ -54,3 +58,27 @@ def test_quiet_leaves_out_notes_and_keeps_results(capsys):
     assert 'a note' not in text
     assert all(part in text for part in ('title', 'LightGCN', '0.2500'))
     assert not output.progress
+
+
+@pytest.mark.parametrize(
+    'what', ["output.line('a' * 9999)", 'output.table(frame)', "Output(True).finish({'a': 1})"]
+)
+def test_a_reader_that_went_away_stops_nothing(what):
+    script = f"""
+import sys
+import pandas as pd
+from graphrec.console import Output
+
+output, frame = Output(), pd.DataFrame({{'a': range(999)}})
+{what}
+{what}
+print('and this')
+sys.exit(3)
+"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [sys.executable, '-c', script]
+    done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr == ''

@@ -139,8 +139,20 @@ def test_audit_with_golds(place, forgotten):
 def test_audit_needs_the_result_of_this_request(place, forgotten, tmp_path):
     out, _ = forgotten
     words = ('audit', place / 'model', out, place / 'data')
-    shown = run(*words, '--edges', place / 'edges.csv', code=2)
-    assert 'another request' in shown.stderr
+    record = ('--ledger', place / 'private.ledger', '--private', place / 'key')
+    told = one_line(run(*words, '--edges', place / 'edges.csv', *record, code=2))
+    assert "another request: give the files that 'graphrec forget' was given\n" in told
+    told = one_line(run(*words, '--users', place / 'users.txt', code=2))
+    assert "'--ledger' and '--private' if it was recorded in a private ledger" in told
+    plain = tmp_path / 'plain'
+    more = ('--users', place / 'users.txt', '--method', 'edit_only', '--out', plain, '--quiet')
+    run('forget', place / 'model', place / 'data', *more, '--no-audit')
+    told = run('audit', place / 'model', plain, place / 'data', *more[:2], *record, code=2)
+    assert "leave out '--ledger' and '--private'" in one_line(told)
+    model = graphrec.load_model(place / 'model', graphrec.load(place / 'data'))
+    graphrec.save(type(model).from_graph(graphrec.load(place / 'data'), dim=4), tmp_path / 'other')
+    told = run('audit', tmp_path / 'other', plain, place / 'data', *more[:2], code=2)
+    assert 'another request: MODEL is not the one that it was made from\n' in one_line(told)
     shown = run(
         'audit', place / 'model', tmp_path, *words[3:], '--edges', place / 'edges.csv', code=2
     )
@@ -310,7 +322,7 @@ STAGES = {
     'before the head is moved': 'Ledger._move_head = die',
     'in the repair': 'job.forget = die',
     'between model and data': 'folder.write_folder = die',
-    'before the folder is in its place': 'storage._exchange = die',
+    'before the folder is in its place': 'storage._move = die',
     'before it is recorded as applied': 'Ledger.advance = die',
     'before applied is committed': 'Ledger._append = then_die(Ledger._append, 2)',
     'before the head is moved to applied': 'Ledger._move_head = then_die(Ledger._move_head, 2)',

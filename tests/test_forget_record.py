@@ -250,6 +250,13 @@ def test_results_and_ledgers_of_before_are_gone_on_with(place, tmp_path):
     [
         (('--users', 'unknown.txt'), '1 of 2 users are not in the graph'),
         (('--method', 'sisa', '--set', 'aggregator_epochs=0'), "'aggregator_epochs' must be"),
+        (('--method', 'finetune', '--set', 'steps=-1'), "'steps' must not be negative"),
+        (('--method', 'sisa', '--set', 'num_shards=1'), "'num_shards' must be at least 2"),
+        (('--method', 'influence', '--set', 'tolerance=nan'), "'tolerance' must lie in"),
+        (('--method', 'gold', '--epochs', 0), "'epochs' must be at least 1 (got 0)"),
+        (('--method', 'gold', '--batch-size', 0), "'batch_size' must be at least 1 (got 0)"),
+        (('--method', 'edit_only', '--lr', 'nan'), "'lr' must be above 0 and finite (got nan)"),
+        (('--lr', 'inf'), "'lr' must be above 0 and finite (got inf)"),
         (('--out', 'full'), 'holds other things'),
     ],
 )

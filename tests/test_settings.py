@@ -1,4 +1,5 @@
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
@@ -62,3 +63,15 @@ def test_one_clear_error(pair, words):
         parse_settings(Config, [pair])
     assert words in str(caught.value)
     assert pair.partition('=')[2] in str(caught.value)
+
+
+def test_only_what_text_can_say_is_offered():
+    @dataclass(frozen=True)
+    class Own:
+        dim: int = 3
+        factors: Mapping[str, float] = field(default_factory=dict)
+
+    with pytest.raises(GraphError, match=r"there are \['dim'\]$"):
+        parse_settings(Own, ['depth=3'])
+    with pytest.raises(GraphError, match='cannot be given as text'):
+        parse_settings(Own, ['factors=1'])

@@ -193,6 +193,40 @@ def test_replacing_folder(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ['folder']
 
 
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    (tmp_path / 'disk').mkdir()
+    link = tmp_path / 'link'
+    link.symlink_to(tmp_path / 'disk' / 'folder')
+    for only_new in (True, False):
+        with storage.replacing_folder(link, only_new=only_new) as folder:
+            (folder / str(only_new)).touch()
+        assert [p.name for p in (tmp_path / 'disk' / 'folder').iterdir()] == [str(only_new)]
+    assert link.is_symlink()
+    assert {p.name for p in tmp_path.iterdir()} == {'disk', 'link'}
+    assert [p.name for p in (tmp_path / 'disk').iterdir()] == ['folder']
+
+
+def test_only_new_replaces_an_empty_folder_and_nothing_else(tmp_path):
+    path = tmp_path / 'folder'
+    path.mkdir()
+    with storage.replacing_folder(path, only_new=True) as folder:
+        (folder / 'a').write_text('1')
+    with (
+        pytest.raises(GraphError, match='written by another run'),
+        storage.replacing_folder(path, only_new=True) as folder,
+    ):
+        (folder / 'b').write_text('2')
+    assert [p.name for p in path.iterdir()] == ['a']
+    path = tmp_path / 'file'
+    with (
+        pytest.raises(GraphError, match='written by another run'),
+        storage.replacing_folder(path, only_new=True),
+    ):
+        path.write_text('mine')
+    assert path.read_text() == 'mine'
+    assert {p.name for p in tmp_path.iterdir()} == {'folder', 'file'}
+
+
 def test_replacing_folder_puts_the_old_one_back(tmp_path, monkeypatch):
     path = tmp_path / 'folder'
     with storage.replacing_folder(path) as folder:

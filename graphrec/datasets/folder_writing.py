@@ -29,6 +29,7 @@ from graphrec.graphs.schema import (
 SPLITS: dict[str, EdgeType] = {'train': INTERACTS, 'valid': HOLDOUT_VALID, 'test': HOLDOUT_TEST}
 _NAME = re.compile(r'[\w.-]+')
 _UNSAFE = re.compile(r'[\r\x00]')
+_GZIP = {'method': 'gzip', 'mtime': 0}  # The time of writing would make equal data differ.
 FILE_COLUMNS = {'time': 'timestamp', 'rating': 'rating'}
 
 
@@ -39,7 +40,8 @@ def write_folder(data: HeteroData, path: str | Path, overwrite: bool = False) ->
     Interactions, users, items, features, codes and kNN graphs become the files of the
     layout; everything else (other node and edge types, values that a CSV would change)
     goes into ``graph_parts.npz``. All is written into a temporary folder beside
-    :obj:`path` and renamed at the end, so a half-written data set never appears.
+    :obj:`path` and renamed at the end, so a half-written data set never appears. Equal graphs
+    give the same bytes.
 
     Args:
         data: The graph.
@@ -57,7 +59,8 @@ def write_folder(data: HeteroData, path: str | Path, overwrite: bool = False) ->
     target = Path(path)
     if target.exists() and not overwrite and (not target.is_dir() or any(target.iterdir())):
         raise GraphError(
-            f"'{target}' exists and is not empty; choose another folder or pass overwrite=True"
+            f"'{target}' exists and is not empty; choose another folder (in Python, "
+            'overwrite=True replaces it)'
         )
     work = target.parent / f'.{target.name}.{os.getpid()}.part'
     old = target.parent / f'.{target.name}.{os.getpid()}.old'
@@ -126,7 +129,7 @@ class _Writer:
                 if name != 'time' or values.dtype == torch.long or (values % 1).any():
                     table[FILE_COLUMNS.get(name, name)] = values.numpy()
                     written.append(name)
-        table.to_csv(self.folder / 'interactions.csv.gz', index=False)
+        table.to_csv(self.folder / 'interactions.csv.gz', index=False, compression=_GZIP)
         for split in stores:
             self.done |= {(f'edge/{",".join(SPLITS[split])}', name) for name in written}
 
@@ -138,7 +141,7 @@ class _Writer:
             if name not in ('id', 'num_nodes') and _is_plain_column(name, value, len(order)):
                 table[name] = value[order]
                 self.done.add((place, name))
-        table.to_csv(self.folder / f'{stem}.csv.gz', index=False)
+        table.to_csv(self.folder / f'{stem}.csv.gz', index=False, compression=_GZIP)
 
     def features(self, order: np.ndarray) -> None:
         store = self.data[ITEM]

@@ -92,8 +92,9 @@ def add_feature(
         if not repair:
             raise GraphError(
                 f'{what} holds NaN or infinite values in {bad} of {len(rows)} rows (first one: '
-                f'item {ids[~finite].tolist()[0]!r}); clean them, or pass '
-                f'repair_features=True to count these rows as missing'
+                f'item {ids[~finite].tolist()[0]!r}); clean them, or have these rows counted as '
+                f"missing by repair_features=True (on the command line '--load "
+                f"repair_features=true')"
             )
         rows[~finite] = 0
         data.repairs[f'features_{name}'] = bad

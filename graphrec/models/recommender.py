@@ -282,4 +282,6 @@ def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
         raise GraphError(
             f"'{field.name}' must be {wanted} (got {value!r} of type {type(value).__name__})"
         )
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise GraphError(f"'{field.name}' must fit into 64 bits (got {value})")
     return value

@@ -75,6 +75,19 @@ class RepairOptions:
                 raise GraphError(f"'branch_scale' of {name!r} must not be negative (got {factor})")
 
 
+def check_counts(options: Any, *names: str) -> None:
+    """Raises :class:`GraphError` unless these options are at least 1."""
+    for name in names:
+        if getattr(options, name) < 1:
+            raise GraphError(f'{name!r} must be at least 1 (got {getattr(options, name)})')
+
+
+def check_weight(name: str, value: float) -> None:
+    """Raises :class:`GraphError` unless the weight of a loss is finite and not negative."""
+    if not (math.isfinite(value) and value >= 0):
+        raise GraphError(f'{name!r} must be finite and not negative (got {value})')
+
+
 def repair(
     task: Task,
     objective: Objective,

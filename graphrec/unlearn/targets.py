@@ -31,6 +31,7 @@ from graphrec.unlearn.removals import Removals
 from graphrec.unlearn.store_values import per_node
 
 HOLDOUT = 'holdout_'
+_FEW = 5  # Ids that an error names.
 _INDICES = ('edge_index', 'edge_label_index')
 
 
@@ -165,20 +166,26 @@ class _Finder:
             )
         return index_of(self.data, node_type, ids, strict=False)
 
-    def miss(self, kind: str, missing: int, asked: int) -> None:
+    def miss(self, kind: str, missing: list[Any], asked: int) -> None:
         if missing and self.strict:
+            first = ', '.join(repr(each) for each in missing[:_FEW])
+            more = f' and {len(missing) - _FEW} more' if len(missing) > _FEW else ''
             raise UnknownIdError(
-                f'{missing} of {asked} {kind} are not in the graph; leave them '
-                f'out, or have them counted (strict=False, --ignore-unknown)'
+                f'{len(missing)} of {asked} {kind} are not in the graph: {first}{more}; leave them '
+                'out, or have them counted (--ignore-unknown; in Python strict=False)',
+                kind,
+                missing,
             )
         if missing:
-            self.unknown[kind] = missing
+            self.unknown[kind] = len(missing)
 
     def mask(self, node_type: str, ids: frozenset[Any] | None, kind: str) -> Tensor:
         if ids is None:
             return torch.ones(int(self.data[node_type].num_nodes), dtype=torch.bool)
-        found = self.numbers(node_type, sorted(ids))
-        self.miss(kind, int((found < 0).sum()), len(found))
+        asked = sorted(ids)
+        found = self.numbers(node_type, asked)
+        missing = [each for each, number in zip(asked, found, strict=True) if number < 0]
+        self.miss(kind, missing, len(asked))
         mask = torch.zeros(int(self.data[node_type].num_nodes), dtype=torch.bool)
         mask[torch.from_numpy(found[found >= 0])] = True
         return mask
@@ -195,13 +202,14 @@ class _Finder:
         dst = torch.from_numpy(self.numbers(edge_type[2], [pair[1] for pair in asked]))
         known = (src >= 0) & (dst >= 0)
         width = int(self.data[edge_type[2]].num_nodes)
-        key = (src * width + dst)[known].sort().values
+        key = src * width + dst
         stores = [self.data[t] for t in copies]
-        held = [store[n].cpu() for store in stores for n in _INDICES if n in store]
-        there = torch.cat([edges[0] * width + edges[1] for edges in held]).unique()
-        found = int(is_among(key, there).sum())
-        self.miss(f'pairs {" ".join(edge_type)}', len(asked) - found, len(asked))
-        return key
+        edges = [store[n].cpu() for store in stores for n in _INDICES if n in store]
+        there = torch.cat([each[0] * width + each[1] for each in edges]).unique()
+        held = (known & is_among(key, there)).tolist()
+        missing = [pair for pair, found in zip(asked, held, strict=True) if not found]
+        self.miss(f'pairs {" ".join(edge_type)}', missing, len(asked))
+        return key[known].sort().values
 
 
 def _add_belongings(

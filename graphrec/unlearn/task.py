@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -41,7 +42,8 @@ def fit_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Training settings with the defaults of :func:`graphrec.fit`.
 
     Raises:
-        GraphError: If a setting is unknown, or belongs to one run (seed, checkpoint, sampler).
+        GraphError: If a setting is unknown, belongs to one run (seed, checkpoint, sampler), or is
+            out of range.
     """
     given = dict(given or {})
     unknown = sorted(set(given) - set(FIT_SETTINGS))
@@ -50,7 +52,22 @@ def fit_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
             f"'fit' has {unknown[0]!r}={given[unknown[0]]!r}, but takes {list(FIT_SETTINGS)}"
         )
     defaults = inspect.signature(train).parameters
-    return {name: given.get(name, defaults[name].default) for name in FIT_SETTINGS}
+    settings = {name: given.get(name, defaults[name].default) for name in FIT_SETTINGS}
+    _check_ranges(settings)
+    return settings
+
+
+def _check_ranges(settings: Mapping[str, Any]) -> None:
+    """Here and not only in training, which a method may never come to."""
+    for name in ('epochs', 'batch_size', 'eval_every', 'patience'):
+        value = settings[name]
+        if value is not None and not value >= 1:
+            raise GraphError(f'{name!r} must be at least 1 (got {value})')
+    if not (math.isfinite(settings['lr']) and settings['lr'] > 0):
+        raise GraphError(f"'lr' must be above 0 and finite (got {settings['lr']})")
+    decay = settings['weight_decay']
+    if not (math.isfinite(decay) and decay >= 0):
+        raise GraphError(f"'weight_decay' must be finite and not negative (got {decay})")
 
 
 @dataclasses.dataclass

@@ -322,6 +322,15 @@ def test_round_trip_of_held_out_parts(tmp_path):
     assert_same(load(write_folder(data, tmp_path / 'out')), data)
 
 
+def test_the_time_of_writing_leaves_no_trace(tmp_path, monkeypatch):
+    written = []
+    for name, time in (('one', 1e9), ('other', 2e9)):
+        monkeypatch.setattr(gzip.time, 'time', lambda time=time: time)
+        folder = write_folder(rich_graph(), tmp_path / name)
+        written.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert written[0] == written[1]
+
+
 def test_writing_protects_what_is_there(tmp_path):
     data = rich_graph()
     target = write_folder(data, tmp_path / 'out')

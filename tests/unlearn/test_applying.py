@@ -27,8 +27,15 @@ def test_unknown_ids_are_counted_or_refused(graph):
     summary = edit.apply(graph).summary
     assert summary.unknown == {'users': 1, 'pairs user interacts item': 1}
     assert 'not in the graph: 1 of the users' in str(summary)
-    with pytest.raises(UnknownIdError, match='1 of 2 users are not in the graph'):
+    with pytest.raises(UnknownIdError, match="1 of 2 users are not in the graph: 'nobody';"):
         edit.apply(graph, strict=True)
+    with pytest.raises(UnknownIdError, match=r"not in the graph: \('u2', 999\);") as caught:
+        RemoveInteractions([('u2', 999)]).apply(graph, strict=True)
+    assert caught.value.ids == (('u2', 999),)
+    many = RemoveUsers([f'x{n}' for n in range(9)])
+    with pytest.raises(UnknownIdError, match="'x0', 'x1', 'x2', 'x3', 'x4' and 4 more;") as caught:
+        many.apply(graph, strict=True)
+    assert (caught.value.kind, len(caught.value.ids)) == ('users', 9)
     pair = graph['user', 'interacts', 'item'].edge_index[:, 0].tolist()
     known = RemoveInteractions([(f'u{pair[0]}', pair[1] + 100)])
     assert known.apply(graph, strict=True).forget.pairs.tolist() == [[pair[0]], [pair[1]]]

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.unlearn.objectives import ForgetSampler, margins
-from graphrec.unlearn.repair import RepairOptions, repair
+from graphrec.unlearn.repair import RepairOptions, check_counts, check_weight, repair
 from graphrec.unlearn.task import Outcome, Task
 from graphrec.unlearn.teacher import Teacher
 
@@ -35,6 +35,8 @@ class DistilOptions(RepairOptions):
             raise GraphError(f"'forget_weight' must not be negative (got {self.forget_weight})")
         if not 0 < self.last <= 1:
             raise GraphError(f"'last' must lie in (0, 1] (got {self.last})")
+        check_weight('forget_weight', self.forget_weight)
+        check_counts(self, 'forget_batch')
 
 
 def distil(task: Task, options: DistilOptions) -> Outcome:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from graphrec.unlearn.objectives import ascent, mixed
-from graphrec.unlearn.repair import RepairOptions, repair
+from graphrec.unlearn.repair import RepairOptions, check_counts, repair
 from graphrec.unlearn.task import Outcome, Task
 
 
@@ -17,6 +17,10 @@ class GradAscentOptions(RepairOptions):
 
     check_every: int = 10
     forget_batch: int = 1024
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, 'forget_batch')
 
 
 def grad_ascent(task: Task, options: GradAscentOptions) -> Outcome:

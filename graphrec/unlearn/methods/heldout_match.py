@@ -12,7 +12,7 @@ from graphrec.graphs.operators import Sparse
 from graphrec.graphs.schema import num_items, train_edges
 from graphrec.unlearn.level import ExpectedLevel
 from graphrec.unlearn.objectives import retained_loss
-from graphrec.unlearn.repair import RepairOptions, repair
+from graphrec.unlearn.repair import RepairOptions, check_counts, check_weight, repair
 from graphrec.unlearn.standardised import user_scores
 from graphrec.unlearn.task import Outcome, Task
 from graphrec.unlearn.teacher import Distillation, Teacher
@@ -53,8 +53,8 @@ class HeldoutMatchOptions(RepairOptions):
         super().__post_init__()
         weights = ('forget_weight', 'retain_weight', 'distillation', 'emphasis', 'multiplier')
         for name in weights:
-            if not getattr(self, name) >= 0:
-                raise GraphError(f'{name!r} must not be negative (got {getattr(self, name)})')
+            check_weight(name, getattr(self, name))
+        check_counts(self, 'users', 'forget_batch')
         if self.target not in ('conditional', 'marginal'):
             raise GraphError(f"'target' must be 'conditional' or 'marginal' (got {self.target!r})")
 

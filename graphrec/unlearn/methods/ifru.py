@@ -41,8 +41,9 @@ class IFRUOptions(InfluenceOptions):
         super().__post_init__()
         if not 0 < self.keep <= 1:
             raise GraphError(f"'keep' must lie in (0, 1] (got {self.keep})")
-        if self.hops < 0 or self.spillover < 0:
-            raise GraphError("'hops' and 'spillover' must not be negative")
+        for name in ('hops', 'spillover'):
+            if getattr(self, name) < 0:
+                raise GraphError(f'{name!r} must not be negative (got {getattr(self, name)})')
 
 
 def ifru(task: Task, options: IFRUOptions) -> Outcome:

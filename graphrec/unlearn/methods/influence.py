@@ -1,6 +1,7 @@
 """Influence functions: one Newton step away from what is forgotten."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,7 +36,7 @@ class InfluenceOptions:
     Attributes:
         damping: :math:`\lambda`, added to the Hessian of the sum of the losses.
         iterations: Of conjugate gradients, at most.
-        tolerance: Of its relative residual.
+        tolerance: Of its relative residual, below 1: that of no step at all.
         batches: Retained batches that stand for all retained interactions in the Hessian.
         scale: Factor of the step.
     """
@@ -47,8 +48,12 @@ class InfluenceOptions:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.damping >= 0:
-            raise GraphError(f"'damping' must not be negative (got {self.damping})")
+        if not (math.isfinite(self.damping) and self.damping >= 0):
+            raise GraphError(f"'damping' must be finite and not negative (got {self.damping})")
+        if not 0 <= self.tolerance < 1:
+            raise GraphError(f"'tolerance' must lie in [0, 1) (got {self.tolerance})")
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise GraphError(f"'scale' must be above 0 and finite (got {self.scale})")
         for name in ('iterations', 'batches'):
             if getattr(self, name) < 1:
                 raise GraphError(f'{name!r} must be at least 1 (got {getattr(self, name)})')

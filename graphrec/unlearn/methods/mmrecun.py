@@ -4,7 +4,7 @@ import dataclasses
 
 from graphrec.errors import GraphError
 from graphrec.unlearn.objectives import mixed, reverse_bpr
-from graphrec.unlearn.repair import RepairOptions, repair
+from graphrec.unlearn.repair import RepairOptions, check_counts, check_weight, repair
 from graphrec.unlearn.task import Outcome, Task
 
 
@@ -26,8 +26,8 @@ class MMRecUnOptions(RepairOptions):
         super().__post_init__()
         if not 0 <= self.forget_weight <= 1:
             raise GraphError(f"'forget_weight' must lie in [0, 1] (got {self.forget_weight})")
-        if self.retain_weight is not None and not self.retain_weight >= 0:
-            raise GraphError(f"'retain_weight' must not be negative (got {self.retain_weight})")
+        check_weight('retain_weight', self.retained)
+        check_counts(self, 'forget_batch')
 
     @property
     def retained(self) -> float:

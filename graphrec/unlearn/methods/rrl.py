@@ -1,12 +1,13 @@
 """RRL: reversed ranking, slowed down where retained interactions care."""
 
 import dataclasses
+import math
 
 import torch
 
 from graphrec.errors import GraphError
 from graphrec.unlearn.objectives import mixed, retained_loss, reverse_bpr
-from graphrec.unlearn.repair import RepairOptions, repair
+from graphrec.unlearn.repair import RepairOptions, check_counts, repair
 from graphrec.unlearn.second_order import flat_gradient
 from graphrec.unlearn.task import Outcome, Task
 
@@ -28,10 +29,9 @@ class RRLOptions(RepairOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.fisher_batches < 1:
-            raise GraphError(f"'fisher_batches' must be at least 1 (got {self.fisher_batches})")
-        if not self.epsilon > 0:
-            raise GraphError(f"'epsilon' must be above 0 (got {self.epsilon})")
+        check_counts(self, 'fisher_batches', 'forget_batch')
+        if not (math.isfinite(self.epsilon) and self.epsilon > 0):
+            raise GraphError(f"'epsilon' must be above 0 and finite (got {self.epsilon})")
 
 
 def rrl(task: Task, options: RRLOptions) -> Outcome:

@@ -13,7 +13,7 @@ from graphrec.errors import GraphError
 from graphrec.graphs.schema import num_items
 from graphrec.models.recommender import Recommender
 from graphrec.training import fit as train
-from graphrec.unlearn.partition import interaction_partition, user_partition
+from graphrec.unlearn.partition import PARTITIONS, interaction_partition, user_partition
 from graphrec.unlearn.sharded import (
     ShardedConfig,
     ShardedRecommender,
@@ -38,6 +38,10 @@ class SISAOptions:
     aggregator_epochs: int = 10
 
     def __post_init__(self) -> None:
+        if self.num_shards < 2:
+            raise GraphError(f"'num_shards' must be at least 2 (got {self.num_shards})")
+        if self.partition not in PARTITIONS:
+            raise GraphError(f"'partition' must be one of {PARTITIONS} (got {self.partition!r})")
         if self.aggregator_epochs < 1:
             raise GraphError(
                 f"'aggregator_epochs' must be at least 1 (got {self.aggregator_epochs})"
