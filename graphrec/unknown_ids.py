@@ -31,7 +31,7 @@ def named_by_line(files: Files, private: bool) -> Iterator[None]:
 
 
 def _files_of(files: Files, kind: str) -> list[Path]:
-    own = {'users': files.users, 'items': files.items, 'querys': files.queries}
+    own = {'users': files.users, 'items': files.items, 'queries': files.queries}
     named = files.edges if kind.startswith('pairs') else own.get(kind)
     return [path for path in (named, files.edit) if path is not None]
 

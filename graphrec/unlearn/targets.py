@@ -66,7 +66,7 @@ def find_targets(data: HeteroData, removals: Removals, strict: bool) -> Targets:
             graph's.
     """
     finder = _Finder(data, strict)
-    nodes = {t: finder.mask(t, ids, t + 's') for t, ids in removals.nodes.items()}
+    nodes = {t: finder.mask(t, ids, _plural(t)) for t, ids in removals.nodes.items()}
     pairs: dict[EdgeType, Tensor] = {}
     for edge_type, given in removals.pairs.items():
         pairs[edge_type] = finder.keys(edge_type, given)
@@ -81,9 +81,15 @@ def find_targets(data: HeteroData, removals: Removals, strict: bool) -> Targets:
     attributes = {}
     for (node_type, name), ids in removals.attributes.items():
         _require_attribute(data, node_type, name)
-        attributes[node_type, name] = finder.mask(node_type, ids, f'{node_type}s that lose {name}')
+        attributes[node_type, name] = finder.mask(
+            node_type, ids, f'{_plural(node_type)} that lose {name}'
+        )
     _add_belongings(data, nodes, pairs)
     return Targets(nodes, pairs, lost, attributes, finder.unknown)
+
+
+def _plural(node_type: str) -> str:
+    return node_type[:-1] + 'ies' if node_type.endswith('y') else node_type + 's'
 
 
 def _require_attribute(data: HeteroData, node_type: str, name: str) -> None:
