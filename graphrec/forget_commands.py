@@ -27,9 +27,14 @@ key_option = click.option(
 def request_options(function: Any) -> Any:
     """Adds the files that say what to forget and the ledger that records it."""
     options = [
-        click.option('--users', type=PATH, metavar='FILE', help='User ids, one a line.'),
-        click.option('--items', type=PATH, metavar='FILE', help='Item ids, one a line.'),
-        click.option('--queries', type=PATH, metavar='FILE', help='Query ids, one a line.'),
+        click.option(
+            '--users',
+            type=PATH,
+            metavar='FILE',
+            help="User ids: one a line, as it stands, or a CSV with a column 'user'.",
+        ),
+        click.option('--items', type=PATH, metavar='FILE', help='Item ids, likewise.'),
+        click.option('--queries', type=PATH, metavar='FILE', help='Query ids, likewise.'),
         click.option('--edges', type=PATH, metavar='FILE', help='CSV with columns user, item.'),
         click.option('--edit', type=PATH, metavar='FILE', help='An edit as JSON or CSV.'),
         click.option('--ignore-unknown', is_flag=True, help='Count unknown ids, do not stop.'),
