@@ -194,7 +194,7 @@ def list_requests(path: Path, seed: int, output: Output) -> None:
     for request in read_requests(path):
         facts = request.facts()
         audits = [entry.facts() for entry in request.history if entry.state == 'audited']
-        earlier = [str(each.get('verdict', {}).get('status')) for each in audits[:-1]]
+        earlier = [str(_recorded(each)) for each in audits[:-1]]
         rows.append(
             {
                 'request': request.id,
@@ -202,7 +202,7 @@ def list_requests(path: Path, seed: int, output: Output) -> None:
                 'received': request.history[0].time,
                 'method': facts.get('method_used', facts.get('method')),
                 'status': facts.get('status'),
-                'verdict': facts.get('verdict', {}).get('status'),
+                'verdict': _recorded(facts),
                 'earlier': ', '.join(earlier) or None,
             }
         )
@@ -210,6 +210,12 @@ def list_requests(path: Path, seed: int, output: Output) -> None:
     table = pd.DataFrame(rows, columns=columns)
     output.table(table)
     output.finish({'requests': table})
+
+
+def _recorded(facts: dict[str, Any]) -> Any:
+    """The verdict in the facts of a row; a program may have noted it as a word."""
+    verdict = facts.get('verdict')
+    return verdict.get('status') if isinstance(verdict, dict) else verdict
 
 
 @ledger.command()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from torch_geometric.data import HeteroData
 
-from graphrec import FormatError, datasets
+from graphrec import FormatError, GraphError, datasets
 from graphrec.unlearn import (
     EditSet,
     RemoveAttribute,
@@ -101,6 +101,26 @@ def test_a_name_that_comes_twice_in_a_document(write):
     text = json.dumps(DOCUMENT | {'pairs': pairs, 'attributes': attributes})
     edit = RemoveInteractions([(1, 7), (1, 8)]) | RemoveAttribute('user', 'age', [4, 5])
     assert read_edit(write(text, 'edit.json')) == edit | RemoveUsers([3])
+
+
+HALF = '\ud800'
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'nodes': {'user': ['a', HALF]}},
+        {'pairs': [{'edge_type': ['user', 'interacts', 'item'], 'pairs': [['a', HALF]]}]},
+        {'pairs': [{'edge_type': ['user', HALF, 'item'], 'pairs': [['a', 'b']]}]},
+        {'modalities': {HALF: None}},
+        {'attributes': [{'node_type': 'user', 'name': HALF, 'ids': None}]},
+    ],
+)
+def test_halves_of_characters_are_no_text(write, change):
+    with pytest.raises(FormatError, match='no valid Unicode'):
+        read_edit(write(json.dumps(DOCUMENT | change), 'edit.json'))
+    with pytest.raises(GraphError, match='no valid Unicode; correct the id'):
+        RemoveUsers(['a', HALF])
 
 
 def test_digits_that_are_no_numbers(write, graph):
