@@ -52,7 +52,7 @@ class Output:
             table.add_column(str(name), justify='right' if numeric else 'left', no_wrap=numeric)
         for row in frame.itertuples(index=False):
             table.add_row(*[show(value) for value in row])
-        console = Console()
+        console = Console(markup=False, emoji=False)  # A title is text, whatever is in brackets.
         if not console.is_terminal:
             console.width = max(console.width, 120)
         console.print(table)

@@ -54,3 +54,10 @@ def test_quiet_leaves_out_notes_and_keeps_results(capsys):
     assert 'a note' not in text
     assert all(part in text for part in ('title', 'LightGCN', '0.2500'))
     assert not output.progress
+
+
+def test_a_table_shows_text_as_it_is(capsys):
+    titles = ['[red]Hat[/red]', 'Film [rec]', 'a [/b] c', ':cat: food']
+    Output().table(pd.DataFrame({'title': titles}))
+    printed = capsys.readouterr().out
+    assert all(title in printed for title in titles)

@@ -114,7 +114,15 @@ def train_shards(
         aggregation: ``'mean'`` or ``'attention'``.
         aggregator_epochs: Epochs of the attention.
         seed: Of partition, draws and training.
+
+    Raises:
+        GraphError: If the model is in closed form, or a setting is out of range.
     """
+    if not model.is_trainable:
+        raise GraphError(
+            f'{type(model).__name__} is in closed form: there is nothing to train in shards; build '
+            f'it anew from the edited graph'
+        )
     settings = dataclasses.asdict(model.config)
     settings.pop('seed', None)
     config = ShardedConfig(

@@ -224,6 +224,11 @@ def test_other_methods_are_refused(learned, sharded):
         unlearn.forget(sharded, learned.data, learned.edit, 'mmrecun', fit=FIT)
 
 
+def test_models_in_closed_form_have_no_shards(searched):
+    with pytest.raises(graphrec.GraphError, match='EASE is in closed form'):
+        train_shards(models.EASE.from_graph(searched), searched)
+
+
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
