@@ -55,7 +55,8 @@ class Output:
             table.add_column(str(name), justify='right' if numeric else 'left', no_wrap=numeric)
         for row in frame.itertuples(index=False):
             table.add_row(*[show(value) for value in row])
-        console = _Console()
+        # A title is text, whatever is in brackets.
+        console = _Console(markup=False, emoji=False)
         if not console.is_terminal:
             console.width = max(console.width, 120)
         console.print(table)

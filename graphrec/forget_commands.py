@@ -27,9 +27,14 @@ key_option = click.option(
 def request_options(function: Any) -> Any:
     """Adds the files that say what to forget and the ledger that records it."""
     options = [
-        click.option('--users', type=PATH, metavar='FILE', help='User ids, one a line.'),
-        click.option('--items', type=PATH, metavar='FILE', help='Item ids, one a line.'),
-        click.option('--queries', type=PATH, metavar='FILE', help='Query ids, one a line.'),
+        click.option(
+            '--users',
+            type=PATH,
+            metavar='FILE',
+            help="User ids: one a line, as it stands, or a CSV with a column 'user'.",
+        ),
+        click.option('--items', type=PATH, metavar='FILE', help='Item ids, likewise.'),
+        click.option('--queries', type=PATH, metavar='FILE', help='Query ids, likewise.'),
         click.option('--edges', type=PATH, metavar='FILE', help='CSV with columns user, item.'),
         click.option('--edit', type=PATH, metavar='FILE', help='An edit as JSON or CSV.'),
         click.option('--ignore-unknown', is_flag=True, help='Count unknown ids, do not stop.'),
@@ -193,7 +198,7 @@ def list_requests(path: Path, seed: int, output: Output) -> None:
     for request in read_requests(path):
         facts = request.facts()
         audits = [entry.facts() for entry in request.history if entry.state == 'audited']
-        earlier = [str(each.get('verdict', {}).get('status')) for each in audits[:-1]]
+        earlier = [str(_recorded(each)) for each in audits[:-1]]
         rows.append(
             {
                 'request': request.id,
@@ -201,7 +206,7 @@ def list_requests(path: Path, seed: int, output: Output) -> None:
                 'received': request.history[0].time,
                 'method': facts.get('method_used', facts.get('method')),
                 'status': facts.get('status'),
-                'verdict': facts.get('verdict', {}).get('status'),
+                'verdict': _recorded(facts),
                 'earlier': ', '.join(earlier) or None,
             }
         )
@@ -209,6 +214,12 @@ def list_requests(path: Path, seed: int, output: Output) -> None:
     table = pd.DataFrame(rows, columns=columns)
     output.table(table)
     output.finish({'requests': table})
+
+
+def _recorded(facts: dict[str, Any]) -> Any:
+    """The verdict in the facts of a row; a program may have noted it as a word."""
+    verdict = facts.get('verdict')
+    return verdict.get('status') if isinstance(verdict, dict) else verdict
 
 
 @ledger.command()

@@ -82,3 +82,10 @@ sys.exit(3)
     os.close(writer)
     assert done.returncode == 3, done.stderr
     assert done.stderr == ''
+
+
+def test_a_table_shows_text_as_it_is(capsys):
+    titles = ['[red]Hat[/red]', 'Film [rec]', 'a [/b] c', ':cat: food']
+    Output().table(pd.DataFrame({'title': titles}))
+    printed = capsys.readouterr().out
+    assert all(title in printed for title in titles)

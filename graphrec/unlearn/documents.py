@@ -6,7 +6,7 @@ from typing import Any
 
 from graphrec.errors import FormatError, GraphError
 from graphrec.graphs.schema import ITEM, QUERY, USER
-from graphrec.unlearn.removals import Id, Removals, plain_ids, plain_pairs
+from graphrec.unlearn.removals import Id, Removals, is_unicode, plain_ids, plain_pairs
 
 FORMAT, VERSION = 'graphrec edit', 1
 KINDS = (USER, ITEM, QUERY)
@@ -57,7 +57,10 @@ def from_json(text: str, what: str = 'the edit') -> Removals:
             f'{what} has version {document.get("version")!r}; this graphrec reads {VERSION}'
         )
     try:
-        return _read(document, what).normalised()
+        found = _read(document, what).normalised()
+        if not is_unicode(to_json(found)):  # Ids were looked at: a name of something.
+            raise FormatError(f'{what} holds a name that is no valid Unicode; correct it')
+        return found
     except FormatError:
         raise
     except GraphError as error:

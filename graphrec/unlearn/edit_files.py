@@ -1,7 +1,9 @@
 """Edits from files: the JSON of an edit, or a table of ids."""
 
 import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +54,14 @@ def read_edit(path: str | Path, data: HeteroData | None = None) -> Edit:
     In a table with all of several columns, an empty cell narrows the row to the others:
     a row of ``user,item`` with ``17,`` removes user 17, and ``,visual`` in
     ``item,modality`` the whole modality. A column ``why`` is for the reader alone; any other
-    is refused, since a row may mean less than what the known columns say.
+    is refused, since a row may mean less than what the known columns say. An id that holds a
+    comma or a quote stands in quotes, a quote in it twice: ``"12"" vinyl, red"``. Spaces around
+    an id are dropped.
 
     Args:
         path: The file.
         data: The graph, whose ids say whether those of a table are integers or text;
-            without it, a column of whole numbers is taken for integers.
+            without it, a column of whole numbers (``3``, not ``03``) is taken for integers.
 
     Raises:
         FormatError: If the file is missing, empty, or no such table or document, or holds
@@ -76,23 +80,50 @@ def read_ids(path: str | Path, data: HeteroData, node_type: str) -> tuple[Id, ..
     """The ids of one node type in a file: one a line, or a table with a column named
     after the node type.
 
+    A file whose first line names that column is a table, read as :func:`read_edit` reads one.
+    Every line of any other file is an id as it stands, commas and quotes included; only the
+    spaces around it are dropped.
+
     Raises:
-        FormatError: If the file is missing or empty, or the column is missing.
+        FormatError: If the file is missing or empty; if a line with a comma or a quote, which
+            looks like a table, is no id of the graph; or if the first line is both a header
+            and an id of the graph that no row names.
     """
     path = Path(path)
-    lines = [line.strip() for line in _text(path).splitlines() if line.strip()]
+    text = _text(path)
+    lines = [(number, line.strip()) for number, line in enumerate(text.split('\n'), 1)]
+    lines = [(number, line) for number, line in lines if line]
     if not lines:
         raise FormatError(f"'{path}' holds no {node_type} ids; write one a line")
-    if lines[0] == node_type or ',' in lines[0]:
-        table = _table(path, lines)
-        if node_type not in table[0]:
-            raise FormatError(
-                f"'{path}' has the columns {list(table[0])}, but no {node_type!r}; name one so"
-            )
-        lines = [row[node_type] for row in table if row[node_type]]
-        if not lines:
+    known = set(node_ids(data, node_type).tolist()) if node_type in data.node_types else set()
+    if _names(lines[0][1], node_type):
+        ids = [row[node_type] for row in _table(path, text) if row[node_type]]
+        if not ids:
             raise FormatError(f"'{path}' holds no {node_type} ids in its column {node_type!r}")
-    return tuple(_reader(node_type, lines, data, path)(line) for line in lines)
+        if lines[0][1] in known and lines[0][1] not in ids:
+            raise FormatError(
+                f"'{path}' begins with {lines[0][1]!r}, which is a header and an id of this graph; "
+                f'leave the line out if it is the header, or write a header {node_type!r} above '
+                f'it if it is the id'
+            )
+    else:
+        for number, line in lines:
+            if (',' in line or '"' in line) and line not in known:
+                raise FormatError(
+                    f"'{path}' line {number} is {line!r}, which is no {node_type!r} of this graph "
+                    f'as it stands; write one id a line, or a table with a column {node_type!r} '
+                    f'in its header'
+                )
+        ids = [line for _, line in lines]
+    return tuple(_reader(node_type, ids, data, path)(value) for value in ids)
+
+
+def _names(line: str, column: str) -> bool:
+    """Whether a line is a header that names a column."""
+    try:
+        return any(column in [cell.strip() for cell in row] for row in csv.reader([line]))
+    except csv.Error:
+        return False
 
 
 def read_pairs(path: str | Path, data: HeteroData) -> tuple[tuple[Id, Id], ...]:
@@ -102,7 +133,7 @@ def read_pairs(path: str | Path, data: HeteroData) -> tuple[tuple[Id, Id], ...]:
         FormatError: If the file is missing or empty, a column is missing, or a cell empty.
     """
     path = Path(path)
-    table = _table(path, [line for line in _text(path).splitlines() if line.strip()])
+    table = _table(path, _text(path))
     for column in (USER, ITEM):
         if column not in table[0]:
             raise FormatError(
@@ -126,11 +157,15 @@ def _text(path: Path) -> str:
         raise FormatError(f"'{path}' is no text file in UTF-8") from None
 
 
-def _table(path: Path, lines: Sequence[str]) -> list[dict[str, str]]:
+def _table(path: Path, text: str) -> list[dict[str, str]]:
     try:
-        table = [[cell.strip() for cell in row] for row in csv.reader(lines)]
+        # Strict: what stands beside quotes would be put together to another id.
+        table = [
+            [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), strict=True)
+        ]
     except csv.Error as error:
         raise FormatError(f"'{path}' is no table that can be read ({error})") from None
+    table = [row for row in table if row not in ([], [''])]
     if len(table) < 2:
         raise FormatError(f"'{path}' holds no rows under its header; there is nothing to forget")
     header = table[0]
@@ -146,7 +181,7 @@ def _table(path: Path, lines: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _rows(path: Path, text: str) -> list[dict[str, str]]:
-    rows = _table(path, [line for line in text.splitlines() if line.strip()])
+    rows = _table(path, text)
     given = [column for column in rows[0] if column in COLUMNS]
     unknown = [column for column in rows[0] if column not in (*COLUMNS, REMARK)]
     if given and unknown:
@@ -205,12 +240,13 @@ def _reader(
     if integers and not whole:
         bad = next(value for value in given if not _is_whole(value))
         raise FormatError(
-            f"'{path}' holds the {column} {bad!r}, but ids are integers in this graph"
+            f"'{path}' holds the {column} {bad!r}, but ids are integers in this graph, written as "
+            f'17 or -3'
         )
     return int if integers else str
 
 
 def _is_whole(value: str) -> bool:
-    # Not isdigit(): '²' is a digit, and no number. Nothing longer than an int64 is an id.
-    digits = value.removeprefix('-')
-    return digits.isdecimal() and len(digits) < 20
+    # int() takes '03' and '٣' for 3 too, which may be the ids of others. Nothing longer than an
+    # int64 is an id.
+    return len(value) < 20 and re.fullmatch('0|-?[1-9][0-9]*', value) is not None

@@ -9,9 +9,9 @@ from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
 from graphrec.graphs.schema import ITEM, USER
-from graphrec.graphs.words import carry_table
 from graphrec.models.recommender import Recommender
 from graphrec.training_run import epoch_generator
+from graphrec.unlearn.carrying import carried_state
 from graphrec.unlearn.forget_set import ForgetSet
 from graphrec.unlearn.sharded import ShardedRecommender
 
@@ -41,16 +41,8 @@ def copy_on(model: Recommender, data: HeteroData) -> tuple[Recommender, dict[str
     own = dict(copy.named_parameters())
     features = {name: own[name].detach().clone() for name in copy.feature_rows()}
     fitted = set(model.fitted_buffers())
-    state = {key: value for key, value in model.state_dict().items() if key not in fitted}
-    # Words that stay keep their row; the vocabulary is that of the edited graph.
-    words = model.word_rows()
-    for name, known in copy.word_rows().items():
-        if len(words[name]) != len(state[name]):
-            raise GraphError(
-                f'{name!r} has {len(state[name])} rows for {len(words[name])} words; the model '
-                'mixes those of two graphs, build it anew'
-            )
-        state[name] = carry_table(state[name], own[name].detach(), words[name], known)
+    state = carried_state(model, copy)
+    state = {key: value for key, value in state.items() if key not in fitted}
     missing, _ = copy.load_state_dict(state, strict=False)
     unknown = set(missing) - fitted
     if unknown:

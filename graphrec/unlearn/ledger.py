@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from graphrec.errors import GraphError
+from graphrec.errors import FormatError, GraphError
 from graphrec.unlearn.edits import Edit
 from graphrec.unlearn.ledger_head import Head, head_path, refuse_lone_head, settle_head, write_head
 from graphrec.unlearn.ledger_schema import add_triggers, create
 from graphrec.unlearn.ledger_table import (
+    STATES,
     Entry,
     about,
     alone,
@@ -24,14 +25,13 @@ from graphrec.unlearn.ledger_table import (
 )
 from graphrec.unlearn.pseudonyms import key_name, keyed_hash, pseudonymised
 
-STATES = ('received', 'applied', 'audited')
 #: Names of facts that are digests begin so: ``graph_before``, ``model_after``.
 DIGESTS = ('graph_', 'model_')
 
 
 def may_follow(state: str, reached: int) -> bool:
     """Whether a request that reached so many states may reach this one next."""
-    return STATES.index(state) == min(reached, len(STATES) - 1)
+    return state == STATES[min(reached, len(STATES) - 1)]
 
 
 class Request(NamedTuple):
@@ -64,13 +64,26 @@ def read_requests(path: str | Path) -> list[Request]:
     """All requests of a ledger in the order in which they came; no key is needed.
 
     Raises:
-        FormatError: If the file is missing or no ledger.
+        FormatError: If the file is missing or no ledger, or rows of it were changed or taken out
+            so that they tell of no request: see :func:`verify_ledger`.
     """
-    found: dict[str, list[Entry]] = {}
     with connection(Path(path)) as db:
-        for entry in entries(db):
-            found.setdefault(entry.request, []).append(entry)
-    return [Request(name, tuple(rows)) for name, rows in found.items()]
+        return _requests(path, entries(db))
+
+
+def _requests(path: str | Path, rows: list[Entry]) -> list[Request]:
+    found: dict[str, list[Entry]] = {}
+    for row in rows:
+        fault, history = row.fault(), found.setdefault(row.request, [])
+        if not fault and not may_follow(row.state, len({each.state for each in history})):
+            fault = f'{row.state!r} too early or again'
+        if fault:
+            raise FormatError(
+                f"row {row.number} of the ledger '{path}' holds {fault}; 'graphrec ledger verify' "
+                f'says what was done to it'
+            )
+        history.append(row)
+    return [Request(name, tuple(history)) for name, history in found.items()]
 
 
 def read_request(path: str | Path, name: str) -> Request:
@@ -194,12 +207,13 @@ class Ledger:
         with connection(self.path) as db:
             with alone(db):
                 settle_head(self.path, db, self.key)
-                found = {entry.state for entry in entries(db) if entry.request == request}
-                if not found:
+                rows = [entry for entry in entries(db) if entry.request == request]
+                if not rows:
                     raise GraphError(f"the ledger '{self.path}' has no request {request!r}")
-                if not may_follow(state, len(found)):
+                found = _requests(self.path, rows)[0]
+                if not may_follow(state, len(found.entries)):
                     raise GraphError(
-                        f'request {request} is {STATES[len(found) - 1]}; it cannot become {state}'
+                        f'request {request} is {found.state}; it cannot become {state}'
                     )
                 self._append(db, request, state, self._stored(facts))
             self._move_head(db)
@@ -218,7 +232,9 @@ class Ledger:
         digest, facts = self.edit_digest(edit), self._stored(facts)
         for request in reversed(self.requests()):
             held = request.entries['received'].facts()
-            if held['edit_digest'] == digest and all(held.get(k) == v for k, v in facts.items()):
+            if held.get('edit_digest') == digest and all(
+                held.get(k) == v for k, v in facts.items()
+            ):
                 return request
         return None
 

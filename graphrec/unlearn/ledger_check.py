@@ -8,7 +8,7 @@ from graphrec.errors import FormatError
 from graphrec.unlearn.ledger import may_follow
 from graphrec.unlearn.ledger_head import Head, head_path, read_head
 from graphrec.unlearn.ledger_schema import schema_notes, schema_problems
-from graphrec.unlearn.ledger_table import Entry, about, connection, entries, origin
+from graphrec.unlearn.ledger_table import STATES, Entry, about, connection, entries, origin
 from graphrec.unlearn.pseudonyms import key_name
 
 
@@ -67,7 +67,7 @@ def verify_ledger(
     if key is not None and key_name(key) != name:
         problems.append('the ledger was not made with this key')
     problems += broken
-    last = Head(len(rows), rows[-1].hash if rows else start)
+    last = str(Head(len(rows), rows[-1].hash if rows else start))
     if known is None and version == 1 and not rows and not head_path(path).exists():
         notes.append('the ledger has no head yet, as version 1 left it before the first row')
     elif known is None:
@@ -85,19 +85,25 @@ def verify_ledger(
         problems += _end_problems(rows, start, receipt, 'the receipt')
     if name and key is None:
         notes.append('the seal of the head was not checked: give the key to check it')
-    return Verification(len(rows), str(last), tuple(problems), tuple(notes))
+    last = last.encode('ascii', 'backslashreplace').decode()  # Printed, whatever it holds.
+    return Verification(len(rows), last, tuple(problems), tuple(notes))
 
 
 def _chain_problems(rows: list[Entry], start: str) -> list[str]:
     problems = []
     previous, number = start, 0
     for row in rows:
-        if row.number != number + 1:
+        if row.number <= number:
+            problems.append(f'row {row.number} comes after row {number}')
+        elif row.number != number + 1:
             missing = row.number - number - 1
             problems.append(f'{missing} rows are missing before row {row.number}')
         elif row.previous != previous:
             problems.append(f'row {row.number} does not follow the row before it')
-        if row.hash != row.chained():
+        fault = row.fault()
+        if fault:
+            problems.append(f'row {row.number} was changed: it holds {fault}')
+        elif row.hash != row.chained():
             problems.append(f'row {row.number} was changed')
         previous, number = row.hash, row.number
     return problems
@@ -108,7 +114,7 @@ def _state_problems(rows: list[Entry]) -> list[str]:
     reached: dict[str, set[str]] = {}
     for row in rows:
         states = reached.setdefault(row.request, set())
-        if not may_follow(row.state, len(states)):
+        if row.state in STATES and not may_follow(row.state, len(states)):
             problems.append(f'row {row.number} says {row.state!r} too early or again')
         states.add(row.state)
     return problems

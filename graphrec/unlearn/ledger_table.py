@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 from graphrec.errors import FormatError, GraphError
 from graphrec.unlearn.ledger_schema import APPLICATION_ID, READABLE, VERSION
+from graphrec.unlearn.removals import is_unicode
 
+STATES = ('received', 'applied', 'audited')
 WAIT_SECONDS = 30.0
 
 
@@ -28,6 +30,19 @@ class Entry(NamedTuple):
     def facts(self) -> dict[str, Any]:
         """The body as a dictionary."""
         return json.loads(self.body)
+
+    def fault(self) -> str:
+        """What it holds that no ledger writes; empty if there is nothing of the kind."""
+        if not all(isinstance(text, str) and is_unicode(text) for text in self[1:]):
+            return 'something else than text'
+        if self.state not in STATES:
+            return f'the state {self.state!r}'
+        try:
+            facts = self.facts()
+            whole = isinstance(facts, dict) and is_unicode(canonical(facts))
+        except (ValueError, RecursionError):
+            whole = False
+        return '' if whole else 'facts that cannot be read'
 
     def chained(self) -> str:
         """The SHA-256 (hex) that the row should have: over its content and the hash of the
@@ -70,6 +85,8 @@ def connection(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
+        # A byte that is no UTF-8 is seen by whoever looks at its row, not by all.
+        db.text_factory = lambda text: text.decode(errors='surrogateescape')
         db.execute('PRAGMA synchronous = FULL')
         db.execute('PRAGMA recursive_triggers = ON')  # A REPLACE deletes: let it be refused.
         if make is not None and _is_empty(db):
@@ -87,6 +104,8 @@ def connection(
         ) from error
     except sqlite3.IntegrityError:
         raise
+    except UnicodeDecodeError as error:  # SQLite quotes damaged text in what it says is wrong.
+        raise FormatError(f"'{path}' is a damaged ledger (its tables cannot be read)") from error
     except sqlite3.DatabaseError as error:
         raise FormatError(f"'{path}' is no ledger, or a damaged one ({error})") from error
     except OSError as error:
@@ -121,9 +140,11 @@ def _is_empty(db: sqlite3.Connection) -> bool:
 def _check(db: sqlite3.Connection, path: Path) -> None:
     if db.execute('PRAGMA application_id').fetchone()[0] != APPLICATION_ID:
         raise FormatError(f"'{path}' is an SQLite file of something else, not a ledger")
-    version = about(db)[0]
+    version, key_name = about(db)
+    if not isinstance(key_name, str) or not is_unicode(key_name):
+        raise FormatError(f"'{path}' is a damaged ledger (its key is called {key_name!r})")
     if version not in READABLE:
-        raise FormatError(f"'{path}' has version {version}; this graphrec reads up to {VERSION}")
+        raise FormatError(f"'{path}' has version {version!r}; this graphrec reads up to {VERSION}")
 
 
 def about(db: sqlite3.Connection) -> tuple[int, str]:
@@ -135,13 +156,23 @@ def about(db: sqlite3.Connection) -> tuple[int, str]:
 def entries(db: sqlite3.Connection) -> list[Entry]:
     """All rows in order."""
     columns = ', '.join(Entry._fields)
-    return [Entry(*row) for row in db.execute(f'SELECT {columns} FROM entries ORDER BY number')]
+    rows = [Entry(*row) for row in db.execute(f'SELECT {columns} FROM entries ORDER BY number')]
+    for row in rows:
+        _require_number(row.number)
+    return rows
 
 
 def last_hash(db: sqlite3.Connection) -> tuple[int, str]:
     """Number and hash of the last row."""
     row = db.execute('SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1').fetchone()
+    if row is not None:
+        _require_number(row[0])
     return row or (0, origin(*about(db)))
+
+
+def _require_number(number: Any) -> None:
+    if not isinstance(number, int):  # The column is no longer the key of the table.
+        raise sqlite3.DatabaseError(f'a row with the number {number!r}')
 
 
 def hash_at(db: sqlite3.Connection, number: int) -> str | None:
@@ -150,3 +181,10 @@ def hash_at(db: sqlite3.Connection, number: int) -> str | None:
         return origin(*about(db))
     row = db.execute('SELECT hash FROM entries WHERE number = ?', (number,)).fetchone()
     return row[0] if row else None
+
+
+def last_fault(db: sqlite3.Connection) -> str:
+    """What the last row holds that no ledger writes; empty if nothing, or there is no row."""
+    columns = ', '.join(Entry._fields)
+    rows = db.execute(f'SELECT {columns} FROM entries ORDER BY number DESC LIMIT 1').fetchall()
+    return ''.join(Entry(*row).fault() for row in rows)

@@ -125,6 +125,15 @@ def plain_pairs(pairs: Any, what: str) -> tuple[Pair, ...]:
     return tuple(sorted(found))  # type: ignore[type-var]
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written: JSON and Python allow for halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _listed(values: Any) -> list[Any]:
     return values.tolist() if isinstance(values, (Tensor, np.ndarray)) else list(values)
 
@@ -133,6 +142,8 @@ def _plain_id(value: Any, what: str) -> Id:
     if isinstance(value, Tensor) and value.dim() == 0:
         value = value.item()
     if isinstance(value, str):
+        if not is_unicode(value):
+            raise GraphError(f'{what} hold {value!r}, which is no valid Unicode; correct the id')
         return str(value)
     if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
         return int(value)

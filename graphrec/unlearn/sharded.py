@@ -1,6 +1,7 @@
 """A recommender of shards: one model on each part of the interactions, and what joins them."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,10 +13,12 @@ from typing_extensions import Self
 from graphrec import models
 from graphrec.errors import GraphError
 from graphrec.graphs.sampling import BPRBatch
-from graphrec.graphs.schema import HOLDOUT_VALID, INTERACTS, num_items, train_edges
+from graphrec.graphs.schema import HOLDOUT_VALID, INTERACTS, QUERY, num_items, train_edges
+from graphrec.graphs.search import search_digest
 from graphrec.models.pairwise import batch_nodes, pairwise_loss
 from graphrec.models.recommender import Recommender
 from graphrec.models.seeded_init import fan_in_
+from graphrec.unlearn.carrying import carried_state
 from graphrec.unlearn.partition import PARTITIONS, random_partition
 
 AGGREGATIONS = ('mean', 'attention')
@@ -78,7 +81,9 @@ class ShardedRecommender(Recommender):
     with :math:`\mathbf{W}_s = \mathbf{I}` and :math:`\mathbf{b}_s = \mathbf{0}` at first (users
     and items share them: reconstructed). It costs :math:`K` tables and, at retraining,
     every shard with a forgotten pair: with :math:`n` random pairs an expected
-    :math:`K (1 - (1 - 1/K)^n)` of them, so nearly all from :math:`3 K` pairs on.
+    :math:`K (1 - (1 - 1/K)^n)` of them, so nearly all from :math:`3 K` pairs on. Only
+    interactions are shared out: searches and features that the model reads are in every shard,
+    and to forget one of these retrains all.
 
     Made by :func:`graphrec.unlearn.train_shards`; saved by :func:`graphrec.save` and loaded
     by :func:`graphrec.load_model`.
@@ -146,13 +151,17 @@ class ShardedRecommender(Recommender):
     def on_graph(self, data: HeteroData) -> Self:
         """A copy on an edited graph, in which retained pairs stay in their shard."""
         copy = type(self)(data, self.config)
-        state = self.state_dict()
-        del state['assignment']
+        apart = ('assignment', 'shards.')
+        state = {k: v for k, v in self.state_dict().items() if not k.startswith(apart)}
         copy.load_state_dict(state, strict=False)
         place = torch.searchsorted(self._keys, copy._keys).clamp(max=self._keys.numel() - 1)
         if not torch.equal(self._keys[place], copy._keys):
             raise GraphError('the graph has interactions that belong to no shard; an edit removes')
         copy.assign(data, self.assignment[place])
+        for old, new in zip(self.shards, copy.shards, strict=True):
+            assert isinstance(old, Recommender)
+            assert isinstance(new, Recommender)
+            new.load_state_dict(carried_state(old, new), strict=False)
         return copy.eval()
 
     def refresh(self, data: HeteroData) -> None:
@@ -172,10 +181,24 @@ class ShardedRecommender(Recommender):
             for name, types in shard.node_rows().items()  # type: ignore[operator]
         }
 
-    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        found = super().load_state_dict(*args, **kwargs)
+    def word_rows(self) -> dict[str, tuple[str, ...]]:
+        return {
+            f'shards.{number}.{name}': words
+            for number, shard in enumerate(self.shards)
+            for name, words in shard.word_rows().items()  # type: ignore[operator]
+        }
+
+    @classmethod
+    def data_digest(cls, data: HeteroData) -> str:
+        """As of a model of searches where there are any: shards may be that."""
+        return search_digest(data) if QUERY in data.node_types else super().data_digest(data)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        # Refreshed first: what a refresh begins anew, a shard's epoch, is state and comes back.
+        if 'assignment' in state_dict:
+            self.assignment = state_dict['assignment'].to(self.assignment.device).clone()
         self.refresh(self._data)
-        return found
+        return super().load_state_dict(state_dict, *args, **kwargs)
 
     def train(self, mode: bool = True) -> Self:
         """Shards stay in evaluation mode: only the aggregator is trained here, on embeddings

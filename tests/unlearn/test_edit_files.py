@@ -1,8 +1,10 @@
 import json
 
+import numpy as np
 import pytest
+from torch_geometric.data import HeteroData
 
-from graphrec import FormatError, datasets
+from graphrec import FormatError, GraphError, datasets
 from graphrec.unlearn import (
     EditSet,
     RemoveAttribute,
@@ -101,6 +103,26 @@ def test_a_name_that_comes_twice_in_a_document(write):
     assert read_edit(write(text, 'edit.json')) == edit | RemoveUsers([3])
 
 
+HALF = '\ud800'
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'nodes': {'user': ['a', HALF]}},
+        {'pairs': [{'edge_type': ['user', 'interacts', 'item'], 'pairs': [['a', HALF]]}]},
+        {'pairs': [{'edge_type': ['user', HALF, 'item'], 'pairs': [['a', 'b']]}]},
+        {'modalities': {HALF: None}},
+        {'attributes': [{'node_type': 'user', 'name': HALF, 'ids': None}]},
+    ],
+)
+def test_halves_of_characters_are_no_text(write, change):
+    with pytest.raises(FormatError, match='no valid Unicode'):
+        read_edit(write(json.dumps(DOCUMENT | change), 'edit.json'))
+    with pytest.raises(GraphError, match='no valid Unicode; correct the id'):
+        RemoveUsers(['a', HALF])
+
+
 def test_digits_that_are_no_numbers(write, graph):
     planted = datasets.planted(num_users=5, num_items=20, num_interactions=30)
     for value in ('²', '9' * 5000):
@@ -108,6 +130,66 @@ def test_digits_that_are_no_numbers(write, graph):
             read_ids(write(f'{value}\n'), planted, 'user')
         assert read_ids(write(f'{value}\n'), graph, 'user') == (value,)
         assert read_edit(write(f'user\n{value}\n')) == EditSet((RemoveUsers([value]),))
+
+
+@pytest.mark.parametrize('value', ['03', '\u0663', '\uff11', '-0', '+3', '1_0', '3.0'])
+def test_other_spellings_of_a_number_are_not_guessed(write, value):
+    planted = datasets.planted(num_users=5, num_items=20, num_interactions=30)
+    for text, read in ((f'{value}\n', read_ids), (f'user\n{value}\n', read_ids)):
+        with pytest.raises(FormatError, match=r'but ids are integers in this graph, written as'):
+            read(write(text), planted, 'user')
+    with pytest.raises(FormatError, match='but ids are integers'):
+        read_edit(write(f'user\n{value}\n'), planted)
+    with pytest.raises(FormatError, match='but ids are integers'):
+        read_pairs(write(f'user,item\n{value},2\n'), planted)
+    assert read_edit(write(f'user\n{value}\n')) == EditSet((RemoveUsers([value]),))
+    assert read_edit(write('user\n0\n-3\n10\n')) == EditSet((RemoveUsers([0, -3, 10]),))
+
+
+@pytest.fixture
+def named():
+    """A graph whose users are called by anything but numbers."""
+    data = HeteroData()
+    names = ['user', 'a,b', '"q"', 'u2', 'x\u2028y', 'user,why', 'v,w', '12" red']
+    data['user'].id = np.array(names, dtype=object)
+    data['user'].num_nodes = len(names)
+    return data
+
+
+@pytest.mark.parametrize(
+    ('text', 'ids'),
+    [
+        ('a,b\nv,w\nu2\n', ('a,b', 'v,w', 'u2')),
+        ('u2\na,b\n', ('u2', 'a,b')),
+        ('"q"\n', ('"q"',)),
+        ('u2\nx\u2028y\n', ('u2', 'x\u2028y')),
+        ('u2\nuser\n', ('u2', 'user')),
+        ('user\nuser\nu2\n', ('user', 'u2')),
+        ('user\n"a,b"\n\n"""q"""\nuser\n"12"" red"\n', ('a,b', '"q"', 'user', '12" red')),
+        ('user,why\n"user,why",x\n', ('user,why',)),
+        ('why, user\nx,u2\n', ('u2',)),
+    ],
+)
+def test_ids_with_commas_and_quotes(write, named, text, ids):
+    assert read_ids(write(text), named, 'user') == ids
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('user\nu2\n', "begins with 'user', which is a header and an id of this graph"),
+        ('user,why\nu2,x\n', "begins with 'user,why', which is a header and an id"),
+        ('a,c\nu2\n', "line 1 is 'a,c', which is no 'user' of this graph as it stands"),
+        ('u2\n\na,c\n', "line 3 is 'a,c', which is no 'user' of this graph"),
+        ('u2\n"a,b"\n', "line 2 is '\"a,b\"', which is no 'user' of this graph"),
+        ('"u2"\n', "line 1 is '\"u2\"', which is no 'user' of this graph"),
+        ('user\n"a,b"c\n', 'no table that can be read'),
+        ('user\nuser\n"u2\na,b\n', 'no table that can be read'),
+    ],
+)
+def test_an_id_file_that_could_mean_two_things_is_refused(write, named, text, message):
+    with pytest.raises(FormatError, match=message):
+        read_ids(write(text), named, 'user')
 
 
 def test_the_graph_says_what_ids_are(write, graph):

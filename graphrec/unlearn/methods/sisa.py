@@ -14,6 +14,7 @@ from graphrec.graphs.schema import num_items
 from graphrec.models.recommender import Recommender
 from graphrec.training import fit as train
 from graphrec.unlearn.partition import PARTITIONS, interaction_partition, user_partition
+from graphrec.unlearn.shard_changes import changed_shards
 from graphrec.unlearn.sharded import (
     ShardedConfig,
     ShardedRecommender,
@@ -50,9 +51,10 @@ class SISAOptions:
 
 def sisa(task: Task, options: SISAOptions) -> Outcome:
     r"""SISA (see :class:`~graphrec.unlearn.sharded.ShardedRecommender`): every shard that held
-    a forgotten pair is trained from its seed again on the edited graph. Removed items, and
-    removed features of a model that has any, touch every shard, since every shard draws
-    negatives and builds neighbours from all items. A model that is not sharded is trained in
+    a forgotten pair is trained from its seed again on the edited graph. Removed items and
+    features touch every shard, since every shard draws negatives and builds neighbours from
+    all items, and so does whatever else all shards have in common (searches, words, attributes)
+    where their model reads it. A model that is not sharded is trained in
     shards first, on the graph before the edit; that is counted as preparation.
 
     Exact (class E) with a random partition: a shard says nothing about pairs of others, and
@@ -81,7 +83,7 @@ def retrain_touched(task: Task, options: SISAOptions, aggregation: str) -> Outco
         preparation = time.perf_counter() - begin
         notes.append('figures before are those of the model without shards')
     model = original.on_graph(task.data)
-    shards = touched_shards(task, original)
+    shards = touched_shards(task, original, model)
     steps = fit_shards(
         model, task.data, shards, task.fit, original.config.seed, options.aggregator_epochs
     )
@@ -116,7 +118,15 @@ def train_shards(
         aggregation: ``'mean'`` or ``'attention'``.
         aggregator_epochs: Epochs of the attention.
         seed: Of partition, draws and training.
+
+    Raises:
+        GraphError: If the model is in closed form, or a setting is out of range.
     """
+    if not model.is_trainable:
+        raise GraphError(
+            f'{type(model).__name__} is in closed form: there is nothing to train in shards; build '
+            f'it anew from the edited graph'
+        )
     settings = dataclasses.asdict(model.config)
     settings.pop('seed', None)
     config = ShardedConfig(
@@ -147,15 +157,15 @@ def _by_embeddings(model: Recommender, data: HeteroData, config: ShardedConfig) 
     return interaction_partition(user, item, (z['user'], z['item']), config.num_shards, generator)
 
 
-def touched_shards(task: Task, original: ShardedRecommender) -> list[int]:
-    """Numbers of the shards that have to be trained anew."""
+def touched_shards(
+    task: Task, original: ShardedRecommender, model: ShardedRecommender
+) -> list[int]:
+    """Numbers of the shards that have to be trained anew; :obj:`model` is the original on the
+    edited graph."""
     cells = any(each.numel() for each in task.forget.modality_cells.values())
     if task.forget.items.numel() or cells:
         return list(range(original.config.num_shards))
-    pairs = task.forget.pairs.to(task.device)
-    wanted = pairs[0] * original.num_items + pairs[1]
-    place = torch.searchsorted(sorted_keys(task.original_data), wanted)
-    return sorted(set(original.assignment[place].tolist()))
+    return changed_shards(original, task.original_data, model, task.data, task.fit['batch_size'])
 
 
 def fit_shards(

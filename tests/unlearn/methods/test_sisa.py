@@ -1,13 +1,16 @@
+import numpy as np
 import pytest
 import torch
 
 import graphrec
 from graphrec import models, unlearn
+from graphrec.graphs.schema import SEARCHES
 from graphrec.unlearn.methods.sisa import fit_shards, touched_shards, train_shards
 from graphrec.unlearn.sharded import ShardedConfig, ShardedRecommender, sorted_keys
 from graphrec.unlearn.task import fit_settings
 
 FIT = {'epochs': 3, 'batch_size': 512, 'lr': 1e-2}
+SHORT = {'epochs': 2, 'batch_size': 128, 'lr': 1e-2}
 
 
 @pytest.fixture(scope='module')
@@ -60,7 +63,92 @@ def test_touched_shards(learned, small, make_task):
         (unlearn.RemoveModality('visual', items=[8]), [0, 1, 2, 3, 4]),
     ):
         task = make_task(model, learned.data, edit)
-        assert touched_shards(task, model) == wanted
+        assert touched_shards(task, model, model.on_graph(task.data)) == wanted
+
+
+SHARED = {
+    'searches': (
+        unlearn.RemoveQueries([0, 3]),
+        {'HyperSaR': 3, 'UDITSR': 3, 'UnionLightGCN': 3, 'LightGCN': 0, 'FREEDOM': 0},
+    ),
+    'text of a search': (unlearn.RemoveAttribute('query', 'text', [1]), {'HyperSaR': 3, 'MF': 0}),
+    'title': (unlearn.RemoveAttribute('item', 'title', [1]), {'HyperSaR': 0, 'FREEDOM': 0}),
+    'modality': (unlearn.RemoveModality('visual', [3, 4]), {'FREEDOM': 3, 'LATTICE': 3}),
+    'a whole modality': (unlearn.RemoveModality('text'), {'VBPR': 3}),
+    'age': (unlearn.RemoveAttribute('user', 'age', [5]), {'LATTICE': 0}),
+}
+
+
+@pytest.fixture(scope='module')
+def searched():
+    data = graphrec.datasets.planted(
+        41, 31, num_interactions=500, num_communities=3, num_queries=9, query_words=True, seed=1
+    )
+    data['item'].title = np.array([f'thing {n}' for n in range(31)], dtype=object)
+    data['user'].age = torch.arange(41)
+    return data
+
+
+@pytest.fixture(scope='module')
+def shards_of(searched):
+    """A function from a name to shards of the model of that name, trained once."""
+    cache = {}
+
+    def get(name):
+        if name not in cache:
+            cls = getattr(models, name)
+            small = {'dim': 4, 'k': 4}
+            settings = {k: v for k, v in small.items() if hasattr(cls.config_class, k)}
+            model = cls.from_graph(searched, **settings)
+            cache[name] = train_shards(model, searched, fit=SHORT, num_shards=3, seed=1)
+        return cache[name]
+
+    return get
+
+
+@pytest.mark.parametrize(
+    ('kind', 'name'), [(kind, name) for kind, (_, names) in SHARED.items() for name in names]
+)
+def test_what_shards_share_touches_those_that_read_it(searched, shards_of, kind, name):
+    edit, wanted = SHARED[kind]
+    model = shards_of(name)
+    result = unlearn.forget(model, searched, edit, 'sisa', fit=SHORT, seed=1)
+    assert result.report.reason.startswith(f'{wanted[name]} of 3 shards')
+    edited = edit.apply(searched).data
+    scratch = ShardedRecommender(edited, model.config)
+    fit_shards(scratch, edited, range(3), fit_settings(SHORT), 1, 10)
+    assert equal(result.model, scratch)
+    assert torch.equal(result.model.score(torch.arange(9)), scratch.score(torch.arange(9)))
+    report = unlearn.audit(
+        model, result.model, data=searched, edit=edit, forget_report=result.report
+    )
+    assert [check for check in report.checks if check.passed is False] == []
+
+
+def test_a_pair_that_was_searched_for_touches_all_models_of_searches(searched, shards_of):
+    user, query = searched[SEARCHES].edge_index[:, 0].tolist()
+    edit = unlearn.RemoveInteractions([(user, query)], SEARCHES)
+    for name, count in (('HyperSaR', 3), ('LightGCN', 0)):
+        result = unlearn.forget(shards_of(name), searched, edit, 'sisa', fit=SHORT, seed=1)
+        assert result.report.reason.startswith(f'{count} of 3 shards')
+
+
+def test_shards_keep_the_epoch_that_they_ended_with(searched, shards_of, tmp_path):
+    model = shards_of('LATTICE')
+    graphrec.save(model, tmp_path / 'model')
+    for other in (graphrec.load_model(tmp_path / 'model', searched), model.on_graph(searched)):
+        assert equal(other, model)
+        assert int(other.shards[0].epoch_key) >= 0
+
+
+def test_shards_of_searches_belong_to_their_searches(searched, shards_of, tmp_path):
+    model = shards_of('HyperSaR')
+    graphrec.save(model, tmp_path / 'model')
+    edited = unlearn.RemoveQueries([0]).apply(searched).data
+    with pytest.raises(graphrec.GraphError, match='trained on other edges'):
+        graphrec.load_model(tmp_path / 'model', edited)
+    with pytest.raises(graphrec.GraphError, match='other training edges'):
+        unlearn.forget(model, edited, unlearn.RemoveQueries([3]), 'sisa', fit=SHORT)
 
 
 def test_the_aggregator_is_trained_anew(learned, small):
@@ -134,6 +222,11 @@ def test_partitions_by_embeddings_are_a_residue(learned, small, partition):
 def test_other_methods_are_refused(learned, sharded):
     with pytest.raises(graphrec.GraphError, match='sharded'):
         unlearn.forget(sharded, learned.data, learned.edit, 'mmrecun', fit=FIT)
+
+
+def test_models_in_closed_form_have_no_shards(searched):
+    with pytest.raises(graphrec.GraphError, match='EASE is in closed form'):
+        train_shards(models.EASE.from_graph(searched), searched)
 
 
 @pytest.mark.parametrize(
