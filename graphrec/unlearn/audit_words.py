@@ -42,6 +42,7 @@ QUESTIONS = {
     'structure': 'Does the graph, or anything computed from it, still mention the data?',
     'taint': 'If the data is replaced by a marker before it is removed, does the marker survive?',
     'walk': 'Is every table inside the model accounted for?',
+    'autograd': 'Could a model still learn from the removed features?',
     'dependence': 'Do results still depend on what was removed?',
     'commutation': 'Does the order of removals, or repeating them, make a difference?',
     'storage': 'Does anything share memory with the data or the model before?',

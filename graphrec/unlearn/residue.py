@@ -19,6 +19,7 @@ from graphrec.unlearn.dependence import dependence
 from graphrec.unlearn.dependencies import DEPENDENCIES, count_pairs, sampler_residue
 from graphrec.unlearn.edits import Edit, EditSet, RemoveModality
 from graphrec.unlearn.forget_set import ForgetSet
+from graphrec.unlearn.gradients import autograd
 from graphrec.unlearn.model_stores import model_stores
 from graphrec.unlearn.removed_rows import removed_rows
 from graphrec.unlearn.stores import entries, leaves, storages
@@ -42,6 +43,7 @@ def residue(setting: Setting, known: Mapping[str, Check] | None = None) -> list[
         ('structure', structural),
         ('taint', taint),
         ('walk', walk),
+        ('autograd', autograd),
         ('dependence', dependence),
         ('commutation', commutation),
         ('storage', storage),
