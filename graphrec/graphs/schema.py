@@ -7,6 +7,7 @@ so that a leak has to be written on purpose.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -167,10 +168,19 @@ def parse_ids(data: HeteroData, node_type: str, texts: Sequence[str]) -> list[An
     """
     if node_ids(data, node_type).dtype.kind not in 'iu':
         return [str(text) for text in texts]
-    try:
-        return [int(text) for text in texts]
-    except ValueError as error:
-        raise GraphError(f'{node_type} ids are integers in this graph ({error})') from None
+    for text in texts:
+        if not is_integer_id(text):
+            raise GraphError(
+                f'{node_type} ids are integers in this graph, written as 17 or -3 (got {text!r})'
+            )
+    return [int(text) for text in texts]
+
+
+def is_integer_id(text: str) -> bool:
+    """Whether a text is an integer as ids are written."""
+    # int() takes '03' and '٣' for 3 too, which may be the ids of others. Nothing longer than an
+    # int64 is an id.
+    return len(text) < 20 and re.fullmatch('0|-?[1-9][0-9]*', text) is not None
 
 
 def training_digest(data: HeteroData) -> str:

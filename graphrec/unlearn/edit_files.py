@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import FormatError
-from graphrec.graphs.schema import INTERACTS, ITEM, QUERY, USER, node_ids
+from graphrec.graphs.schema import INTERACTS, ITEM, QUERY, USER, is_integer_id, node_ids
 from graphrec.unlearn.documents import from_json
 from graphrec.unlearn.edits import (
     Edit,
@@ -233,20 +232,14 @@ def _reader(
 ) -> Callable[[str], Id]:
     """How the text of a cell becomes an id."""
     given = [value for value in values if value]
-    whole = all(_is_whole(value) for value in given)
+    whole = all(is_integer_id(value) for value in given)
     integers = whole
     if data is not None and column in data.node_types:
         integers = node_ids(data, column).dtype.kind in 'iu'
     if integers and not whole:
-        bad = next(value for value in given if not _is_whole(value))
+        bad = next(value for value in given if not is_integer_id(value))
         raise FormatError(
             f"'{path}' holds the {column} {bad!r}, but ids are integers in this graph, written as "
             f'17 or -3'
         )
     return int if integers else str
-
-
-def _is_whole(value: str) -> bool:
-    # int() takes '03' and '٣' for 3 too, which may be the ids of others. Nothing longer than an
-    # int64 is an id.
-    return len(value) < 20 and re.fullmatch('0|-?[1-9][0-9]*', value) is not None
