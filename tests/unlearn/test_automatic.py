@@ -1,3 +1,4 @@
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -114,6 +115,30 @@ def test_of_two_losses_of_utility_the_smaller_is_kept():
 
     report = attempts(noted, 'interactions', AutoOptions()).report
     assert report.metrics['valid_recall@20']['after'] == 0.3
+
+
+@pytest.mark.parametrize(
+    ('kind', 'recalls', 'asked', 'kept'),
+    [
+        ('nodes', [0.395], 1, 0.395),
+        ('nodes', [0.385, 0.39], 2, 0.39),
+        ('nodes', [0.385, 0.37], 2, 0.385),
+        ('features', [0.385], 1, 0.385),
+    ],
+)
+@pytest.mark.parametrize('retrain', [False, True])
+def test_without_users_or_items_most_of_the_recall_has_to_stay(kind, recalls, asked, kept, retrain):
+    run, methods = runner(*[('passed', math.nan)] * len(recalls))
+    left = iter(recalls)
+
+    def noted(method, options):
+        result = run(method, options)
+        result.report.metrics['valid_recall@20'] = {'before': 0.4, 'after': next(left)}
+        return result
+
+    report = attempts(noted, kind, AutoOptions(retrain=retrain)).report
+    assert methods == ['finetune'] * asked
+    assert report.metrics['valid_recall@20']['after'] == kept
 
 
 def test_retraining_comes_last_and_only_if_allowed():
