@@ -26,7 +26,7 @@ from graphrec.unlearn import (
     read_pairs,
 )
 from graphrec.unlearn.automatic import auto_options
-from graphrec.unlearn.forgetting import SHARD_METHODS
+from graphrec.unlearn.forgetting import SHARD_METHODS, check_method
 from graphrec.unlearn.methods import method_options
 from graphrec.unlearn.task import fit_settings
 
@@ -103,12 +103,8 @@ def how(
         GraphError: If the method, an option or a setting is unknown, or the method could not
             do it with this model.
     """
-    sharded = isinstance(model, ShardedRecommender)
-    if sharded and method not in SHARD_METHODS:
-        raise GraphError(
-            f'a sharded model forgets by one of {list(SHARD_METHODS)}, not by {method!r}'
-        )
-    if compact and (sharded or method in SHARD_METHODS):
+    check_method(model, method)
+    if compact and (isinstance(model, ShardedRecommender) or method in SHARD_METHODS):
         why = 'keeps all nodes' if method == 'suppress' else 'numbers the nodes of each shard'
         raise GraphError(f"what {method!r} makes {why}; leave out '--compact'")
     chosen = auto_options(options) if method == 'auto' else method_options(method, options or None)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import graphrec
+
 
 @pytest.fixture(scope='session')
 def data_root() -> Path:
@@ -29,3 +31,21 @@ def _interrupts_arrive() -> None:
     """A shell that runs the tests in the background has SIGINT ignored in them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope='session')
+def write_models():
+    """A function that writes planted data and models that were trained on it, by name and seed,
+    into a folder, with a file of two users to forget."""
+
+    def write(place, epochs, **seeds):
+        data = graphrec.datasets.planted(40, 30, num_communities=4, modalities={})
+        graphrec.datasets.write_folder(data, place / 'data')
+        for name, seed in seeds.items():
+            model = graphrec.models.MF.from_graph(data, dim=8, seed=seed)
+            graphrec.fit(model, data, epochs=epochs, batch_size=256, progress=False)
+            graphrec.save(model, place / name)
+        (place / 'users.txt').write_text('3\n17\n')
+        return data
+
+    return write

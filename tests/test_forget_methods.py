@@ -7,9 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import graphrec
-from graphrec import datasets
 from graphrec.cli import main
-from graphrec.models import MF
 from graphrec.unlearn import METHODS, graph_digest, model_digest
 from graphrec.unlearn.ledger import read_requests
 
@@ -28,14 +26,9 @@ def run_json(*words, **codes):
 
 
 @pytest.fixture(scope='module')
-def place(tmp_path_factory):
+def place(tmp_path_factory, write_models):
     place = tmp_path_factory.mktemp('methods')
-    data = datasets.planted(num_users=40, num_items=30, num_communities=4, modalities={})
-    datasets.write_folder(data, place / 'data')
-    model = MF.from_graph(data, dim=8)
-    graphrec.fit(model, data, epochs=3, batch_size=256, progress=False)
-    graphrec.save(model, place / 'model')
-    (place / 'users.txt').write_text('\n'.join(map(str, GONE)))
+    data = write_models(place, 3, model=0)
     pairs = data['user', 'interacts', 'item'].edge_index
     pairs = pairs[:, ~sum(pairs[0] == user for user in GONE).bool()][:, ::40]
     rows = [f'{user},{item}' for user, item in pairs.t().tolist()]

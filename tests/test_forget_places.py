@@ -8,10 +8,8 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-import graphrec
-from graphrec import datasets, forget_job
+from graphrec import forget_job
 from graphrec.cli import main
-from graphrec.models import MF
 from graphrec.unlearn import verify_ledger
 from graphrec.unlearn.ledger import read_requests
 
@@ -30,14 +28,9 @@ def refused(*words):
 
 
 @pytest.fixture(scope='module')
-def place(tmp_path_factory):
+def place(tmp_path_factory, write_models):
     place = tmp_path_factory.mktemp('places')
-    data = datasets.planted(num_users=40, num_items=30, num_communities=4, modalities={})
-    datasets.write_folder(data, place / 'data')
-    model = MF.from_graph(data, dim=8)
-    graphrec.fit(model, data, epochs=2, batch_size=256, progress=False)
-    graphrec.save(model, place / 'model')
-    (place / 'users.txt').write_text('3\n17\n')
+    write_models(place, 2, model=0)
     (place / 'others.txt').write_text('5\n')
     return place
 

@@ -11,7 +11,6 @@ import graphrec
 from graphrec import datasets
 from graphrec.cli import main
 from graphrec.forget_folder import LATER
-from graphrec.models import MF
 from graphrec.storage import read_json, write_json
 from graphrec.unlearn import Ledger, RemoveUsers, model_digest, verify_ledger
 from graphrec.unlearn.ledger import read_requests
@@ -38,15 +37,9 @@ def refused(*words):
 
 
 @pytest.fixture(scope='module')
-def place(tmp_path_factory):
+def place(tmp_path_factory, write_models):
     place = tmp_path_factory.mktemp('record')
-    data = datasets.planted(num_users=40, num_items=30, num_communities=4, modalities={})
-    datasets.write_folder(data, place / 'data')
-    for name, seed in (('model', 0), ('other', 1)):
-        model = MF.from_graph(data, dim=8, seed=seed)
-        graphrec.fit(model, data, epochs=3, batch_size=256, progress=False)
-        graphrec.save(model, place / name)
-    (place / 'users.txt').write_text('3\n17\n')
+    write_models(place, 3, model=0, other=1)
     (place / 'key').write_text('0123456789abcdef' * 4)
     return place
 

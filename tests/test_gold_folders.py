@@ -7,9 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 import graphrec
-from graphrec import datasets
 from graphrec.cli import main
-from graphrec.models import EASE, MF
+from graphrec.models import EASE
 from graphrec.unlearn import RemoveUsers
 
 
@@ -47,16 +46,10 @@ def refused(*words, **given):
 
 
 @pytest.fixture(scope='module')
-def place(tmp_path_factory):
+def place(tmp_path_factory, write_models):
     """Data, two models of it, a result and two golds."""
     place = tmp_path_factory.mktemp('golds')
-    data = datasets.planted(num_users=40, num_items=30, num_communities=4, modalities={})
-    datasets.write_folder(data, place / 'data')
-    for name, seed in (('model', 0), ('other', 1)):
-        model = MF.from_graph(data, dim=8, seed=seed)
-        graphrec.fit(model, data, epochs=2, batch_size=256, progress=False)
-        graphrec.save(model, place / name)
-    (place / 'users.txt').write_text('3\n17\n')
+    write_models(place, 2, model=0, other=1)
     (place / 'others.txt').write_text('3\n18\n')
     forget(place, place / 'result', '--method', 'finetune', '--set', 'steps=5')
     golds_of(place, place, (1, 2))

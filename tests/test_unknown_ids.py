@@ -3,21 +3,14 @@
 import pytest
 from click.testing import CliRunner
 
-import graphrec
-from graphrec import datasets
 from graphrec.cli import main
-from graphrec.models import MF
 from graphrec.unlearn import RemoveUsers
 
 
 @pytest.fixture(scope='module')
-def place(tmp_path_factory):
+def place(tmp_path_factory, write_models):
     place = tmp_path_factory.mktemp('unknown')
-    data = datasets.planted(num_users=40, num_items=30, num_communities=4, modalities={})
-    datasets.write_folder(data, place / 'data')
-    model = MF.from_graph(data, dim=8)
-    graphrec.fit(model, data, epochs=1, batch_size=256, progress=False)
-    graphrec.save(model, place / 'model')
+    write_models(place, 1, model=0)
     (place / 'key').write_text('0123456789abcdef' * 4)
     return place
 

@@ -124,6 +124,14 @@ def forget(
     return ForgetResult(compact_model(result.model, graph, id_map), graph, result.report)
 
 
+def check_method(model: Recommender, method: str) -> None:
+    """Raises :class:`GraphError` if the model is sharded and the method is none of shards."""
+    if isinstance(model, ShardedRecommender) and method not in SHARD_METHODS:
+        raise GraphError(
+            f'a sharded model forgets by one of {list(SHARD_METHODS)}, not by {method!r}'
+        )
+
+
 class _Request(NamedTuple):
     """What all attempts have in common, see :func:`forget`."""
 
@@ -168,10 +176,7 @@ def _is_untouched(request: _Request, edited: EditResult) -> bool:
 
 def _by_method(request: _Request, method: str, options: Any) -> ForgetResult:
     model, seed = request.model, request.seed
-    if isinstance(model, ShardedRecommender) and method not in SHARD_METHODS:
-        raise GraphError(
-            f'a sharded model forgets by one of {list(SHARD_METHODS)}, not by {method!r}'
-        )
+    check_method(model, method)
     chosen = method_options(method, options)
     settings = fit_settings(request.fit)
     begin = time.perf_counter()

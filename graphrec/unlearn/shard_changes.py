@@ -6,7 +6,7 @@ from torch_geometric.data import HeteroData
 
 from graphrec.graphs.schema import INTERACTS
 from graphrec.unlearn.sharded import ShardedRecommender
-from graphrec.unlearn.stores import equal, leaves, texts
+from graphrec.unlearn.stores import same_contents
 
 
 def changed_shards(
@@ -28,16 +28,16 @@ def changed_shards(
         batch_size: Of the training.
     """
     numbers = range(before.config.num_shards)
-    if _same(_shared(before, data_before), _shared(after, data_after)):
+    if same_contents(_shared(before, data_before), _shared(after, data_after)):
         return [
             number
             for number in numbers
-            if not _same(_own(before, data_before, number), _own(after, data_after, number))
+            if not same_contents(_own(before, data_before, number), _own(after, data_after, number))
         ]
     return [
         number
         for number in numbers
-        if not _same(
+        if not same_contents(
             _beginning(before, data_before, number, batch_size),
             _beginning(after, data_after, number, batch_size),
         )
@@ -61,15 +61,3 @@ def _beginning(model: ShardedRecommender, data: HeteroData, number: int, batch_s
     shard = model.make_shard(data, number)
     trained = graph[INTERACTS].edge_index.size(1) > 0
     return [shard, shard.make_sampler(graph, batch_size) if trained else None]
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two objects hold the same arrays in the same places, and the same texts. No model
-    keeps a number of the graph without the arrays that it was counted from."""
-    first = {leaf.path: leaf.value for leaf in leaves(one)}
-    second = {leaf.path: leaf.value for leaf in leaves(other)}
-    return (
-        first.keys() == second.keys()
-        and all(equal(value, second[path]) for path, value in first.items())
-        and texts(one) == texts(other)
-    )

@@ -7,7 +7,7 @@ from torch_geometric.data import HeteroData
 from graphrec.models.recommender import Recommender
 from graphrec.unlearn.forget_set import ForgetSet
 from graphrec.unlearn.sharded import ShardedRecommender
-from graphrec.unlearn.stores import Leaf, equal, leaves, texts
+from graphrec.unlearn.stores import same_contents
 
 _BATCH = 4096
 
@@ -45,18 +45,10 @@ def is_untouched(
 
 
 def _is_same(model: Any, data: HeteroData, edited: HeteroData) -> bool:
-    (first, words), (second, others) = (_parts(model, graph) for graph in (data, edited))
-    return (
-        words == others
-        and first.keys() == second.keys()
-        and all(equal(value, second[path]) for path, value in first.items())
-    )
+    return same_contents(_beginning(model, data), _beginning(model, edited))
 
 
-def _parts(model: Recommender, data: HeteroData) -> tuple[dict[str, Any], set[str]]:
-    """Every array by its place, and every text."""
+def _beginning(model: Recommender, data: HeteroData) -> list[Any]:
+    """An untrained model of the class, and what it would draw batches from."""
     fresh = type(model)(data, model.config)
-    found: list[Leaf] = [*leaves(fresh)]
-    if fresh.is_trainable:
-        found += leaves(fresh.make_sampler(data, _BATCH), 'sampler')
-    return {leaf.path: leaf.value for leaf in found}, texts(fresh)
+    return [fresh, fresh.make_sampler(data, _BATCH) if fresh.is_trainable else None]

@@ -180,17 +180,21 @@ def task(learned, make_task):
     return make_task(learned.model, learned.data, learned.edit, learned.fit)
 
 
-@pytest.fixture
-def setting_after():
-    """From a model, taken as trained, to what checks for residue are given after the edit
-    alone."""
+@pytest.fixture(scope='module')
+def data():
+    """Planted data with the edges of items, too; a file may have data of its own."""
+    data = graphrec.datasets.planted(41, 29, num_interactions=500, num_communities=3, seed=2)
+    data['item', 'rev_interacts', 'user'].edge_index = train_edges(data).flip(0)
+    return data
 
-    def make(original, data, edit):
-        with torch.no_grad():  # Away from any draw.
-            for parameter in original.parameters():
-                parameter.mul_(3).add_(0.1)
-        found = unlearn.forget(original, data, edit, method='edit_only', seed=4)
-        result = edit.apply(data)
+
+@pytest.fixture
+def setting_of_run():
+    """From a graph, a model and an edit to what checks for residue are given after a whole run
+    of a method."""
+
+    def make(data, original, edit, **run):
+        found, result = unlearn.forget(original, data, edit, **run), edit.apply(data)
         return Setting(
             data=data,
             edited=found.data,
@@ -199,9 +203,23 @@ def setting_after():
             digest=result.summary.digest_after,
             original=original,
             unlearned=found.model,
-            seed=4,
-            method='edit_only',
+            seed=found.report.seed,
+            method=found.report.method,
         )
+
+    return make
+
+
+@pytest.fixture
+def setting_after(setting_of_run):
+    """From a model, taken as trained, to what checks for residue are given after the edit
+    alone."""
+
+    def make(original, data, edit):
+        with torch.no_grad():  # Away from any draw.
+            for parameter in original.parameters():
+                parameter.mul_(3).add_(0.1)
+        return setting_of_run(data, original, edit, method='edit_only', seed=4)
 
     return make
 
@@ -226,31 +244,10 @@ def edit_of():
 
 @pytest.fixture
 def setting_of(setting_after, edit_of):
-    """The same for a model by its name and an edit by its kind."""
+    """The same, after the edit alone, for a model by its name and an edit by its kind."""
 
     def make(data, kind='pairs', name='LightGCN', **config):
         original = getattr(graphrec.models, name).from_graph(data, **{'dim': 8, **config})
         return setting_after(original, data, edit_of(data, kind))
-
-    return make
-
-
-@pytest.fixture
-def setting_of_run():
-    """The same after a whole run of a method."""
-
-    def make(data, original, edit, **run):
-        found, result = unlearn.forget(original, data, edit, **run), edit.apply(data)
-        return Setting(
-            data=data,
-            edited=found.data,
-            edit=edit,
-            forget=result.forget,
-            digest=result.summary.digest_after,
-            original=original,
-            unlearned=found.model,
-            seed=found.report.seed,
-            method=found.report.method,
-        )
 
     return make

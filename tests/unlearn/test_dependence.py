@@ -6,20 +6,10 @@ import pytest
 import torch
 
 from graphrec import models, unlearn
-from graphrec.datasets import planted
-from graphrec.graphs.schema import train_edges
 from graphrec.unlearn import node_rows
 from graphrec.unlearn import residue as checks
 
-USERS, ITEMS = 41, 29
 PAIRS = 'pairs'
-
-
-@pytest.fixture(scope='module')
-def data():
-    data = planted(USERS, ITEMS, num_interactions=500, num_communities=3, seed=2)
-    data['item', 'rev_interacts', 'user'].edge_index = train_edges(data).flip(0)
-    return data
 
 
 class Featured(models.LightGCN):

@@ -6,17 +6,11 @@ import pytest
 import torch
 
 from graphrec import models, unlearn
-from graphrec.datasets import planted
 from graphrec.unlearn import node_rows
 from graphrec.unlearn.gradients import autograd
 
 ITEMS = 29
 LOST = unlearn.RemoveModality('visual', items=(2, 9))
-
-
-@pytest.fixture(scope='module')
-def data():
-    return planted(41, ITEMS, num_interactions=500, num_communities=3, seed=2)
 
 
 class Featured(models.LightGCN):

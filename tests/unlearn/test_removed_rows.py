@@ -7,19 +7,11 @@ import torch
 
 import graphrec
 from graphrec import models, unlearn
-from graphrec.datasets import planted
 from graphrec.graphs.schema import train_edges
 from graphrec.unlearn import residue as checks
 from graphrec.unlearn.residue import residue
 
-USERS, ITEMS = 41, 29
-
-
-@pytest.fixture(scope='module')
-def data():
-    data = planted(USERS, ITEMS, num_interactions=500, num_communities=3, seed=2)
-    data['item', 'rev_interacts', 'user'].edge_index = train_edges(data).flip(0)
-    return data
+USERS = 41
 
 
 def failing(setting):

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from graphrec import models, unlearn
-from graphrec.datasets import planted
 from graphrec.graphs.operators import bipartite_adjacency
 from graphrec.graphs.schema import INTERACTS, train_edges
 from graphrec.unlearn import residue as checks
@@ -16,13 +15,6 @@ from graphrec.unlearn.stores import leaves
 
 USERS, ITEMS = 41, 29
 PAIRS = 'pairs'
-
-
-@pytest.fixture(scope='module')
-def data():
-    data = planted(USERS, ITEMS, num_interactions=500, num_communities=3, seed=2)
-    data['item', 'rev_interacts', 'user'].edge_index = train_edges(data).flip(0)
-    return data
 
 
 def failing(setting):

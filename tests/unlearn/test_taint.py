@@ -8,20 +8,12 @@ import pytest
 import torch
 
 from graphrec import models, unlearn
-from graphrec.datasets import planted
 from graphrec.graphs.schema import INTERACTS, train_edges
 from graphrec.unlearn import node_rows
 from graphrec.unlearn import residue as checks
 from graphrec.unlearn.tainted_graph import SENTINELS, tainted_graph
 
-USERS, ITEMS = 41, 29
-
-
-@pytest.fixture(scope='module')
-def data():
-    data = planted(USERS, ITEMS, num_interactions=500, num_communities=3, seed=2)
-    data['item', 'rev_interacts', 'user'].edge_index = train_edges(data).flip(0)
-    return data
+USERS = 41
 
 
 def test_taint_puts_the_sentinel_where_the_data_was(data, setting_of):

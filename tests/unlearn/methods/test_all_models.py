@@ -182,8 +182,6 @@ def _arguments(model, edited):
 @pytest.mark.parametrize('method', [name for name in METHODS if name not in METHODS_FOR_ALL])
 def test_every_method_on_every_model(trained, graph_of, name, method):
     model, data = trained(name), graph_of(name)
-    if not model.is_trainable and method not in ('gold', 'suppress'):
-        pytest.skip('a model in closed form is built anew, whatever the method')
     edit, options = edits(data)['all at once'], options_for(method)
     check(unlearn.forget(model, data, edit, method, fit=FIT, options=options))
 
