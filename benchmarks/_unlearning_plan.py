@@ -11,12 +11,15 @@ from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
 from graphrec.graphs.schema import ITEM, USER, modalities, node_ids, train_edges
+from graphrec.models import Recommender
 from graphrec.unlearn import (
     Edit,
     RemoveInteractions,
     RemoveItems,
     RemoveModality,
     RemoveUsers,
+    ShardedRecommender,
+    train_shards,
 )
 
 #: In this order: cheap golds first, so that a short run has whole tables.
@@ -39,6 +42,8 @@ METHODS = (
 )
 #: One run each: they train models by shards, and what they cost does not depend on the seed.
 SHARDED = ('sisa', 'receraser')
+#: A request of the headline has so many, whatever the number of originals.
+NUM_GOLDS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,3 +171,12 @@ def trained(
     model = make.from_graph(data, seed=seed, **backbone.config)
     fit(model, data, seed=seed, progress=False, **backbone.fit)
     return model
+
+
+def trained_shards(
+    backbone: Backbone, data: HeteroData, seed: int, method: str, whole: Recommender
+) -> ShardedRecommender:
+    """The system that a deployment of a sharded method has before a request: as the method
+    itself would train it, once for all requests."""
+    settings = {'sisa': {}, 'receraser': {'partition': 'user', 'aggregation': 'attention'}}[method]
+    return train_shards(whole, data, fit=backbone.fit, seed=seed, **settings)
