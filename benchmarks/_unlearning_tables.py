@@ -142,7 +142,7 @@ def _request(
 ) -> tuple[list[str], list[tuple[str, int, int]]]:
     """The table of a request; and the line of the default method in the summary with how many
     of its runs pass, of how many."""
-    rows, missing, gold = [], [], None
+    rows, missing, gold, full = [], [], None, 0
     summary: list[tuple[str, int, int]] = []
     wanted = seeds if request in HEADLINE else seeds[:3]
     for method in METHODS:
@@ -157,8 +157,8 @@ def _request(
             )
         if done:
             audits = [record['audit'] for record in done]
-            gold = gold or _gold_row(audits[0])
-            rows.append(_row(method, audits))
+            gold, full = gold or _gold_row(audits[0]), full or _num_golds(audits[0])
+            rows.append(_row(method, audits, full))
             if method == 'auto':
                 passed = sum(audit['status'] == 'passed' for audit in audits)
                 short = _reasons(audits) or MISSING
@@ -181,15 +181,22 @@ def _request(
     return ['\n'.join(lines) + '\n'], summary
 
 
-def _row(method: str, audits: list[dict[str, Any]]) -> str:
+def _row(method: str, audits: list[dict[str, Any]], num_golds: int) -> str:
+    """A method's line; it says so where it was held against other golds than the first."""
     verdicts = collections.Counter(audit['status'] for audit in audits)
     shown = ', '.join(f'{count} {status}' for status, count in verdicts.most_common())
+    if (found := _num_golds(audits[0])) != num_golds:
+        shown += f', against {found} of the golds'
     columns = [_mean([_measure(audit, key) for audit in audits]) for key in ('test', 'forget')]
     columns += [_mean([_measure(audit, key) for audit in audits], 3) for key in ('ks', 'auc')]
     costs = [audit['cost'] or {} for audit in audits]
     columns.append(_mean([cost.get('seconds_with_rebuild') for cost in costs], 1))
     columns.append(_mean([cost.get('speed_up_with_rebuild') for cost in costs], 1))
     return f'| {method} | {shown} | {" | ".join(columns)} |'
+
+
+def _num_golds(audit: dict[str, Any]) -> int:
+    return len(_found(audit, 'test').get('golds', []))
 
 
 def _golds(audit: dict[str, Any]) -> str:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from graphrec import models, unlearn
 from graphrec.datasets import planted
+from graphrec.training import fit
 
 BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 MODULES = (
@@ -86,3 +88,34 @@ def test_a_cell_that_fails_is_stored_with_its_error(bench, tmp_path, monkeypatch
     monkeypatch.setattr(bench.unlearn, 'forget', broken)
     assert bench.main(arguments(tmp_path, '--methods', 'edit_only')) == 0
     assert {r['status'] for r in records(tmp_path).values()} == {'failed'}
+
+
+def test_one_original_is_still_held_against_all_golds(bench, tmp_path):
+    words = arguments(tmp_path, '--methods', 'edit_only', '--golds', '4')
+    assert bench.main([*words, '--seeds', '0']) == 0
+    (record,) = records(tmp_path).values()
+    assert record['audit']['gold_self_check']['golds'] == 4
+    assert sorted(p.name for p in tmp_path.glob('models/*/*/*') if p.is_dir()) == [
+        *(f'interactions-5-gold-{seed}' for seed in range(4)),
+        'original-0',
+    ]
+
+
+@pytest.mark.parametrize('method', ['sisa', 'receraser'])
+def test_shards_trained_before_the_request_are_those_of_the_method(bench, method):
+    """They stand for all requests, so that a method must not have trained others for one."""
+    import _unlearning_plan as plan
+
+    backbone = plan.BACKBONES['lastfm-2k-mm'][0]
+    data = bench.load('lastfm-2k-mm')
+    original = plan.trained(backbone, data, 3, models.LightGCN, fit)
+    shards = plan.trained_shards(backbone, data, 3, method, original)
+    edit = plan.make_edit(data, 'interactions-5', Path())
+    both = [
+        unlearn.forget(start, data, edit, method, seed=3, fit=backbone.fit)
+        for start in (original, shards)
+    ]
+    one, other = (result.model.state_dict() for result in both)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert ['preparation' in result.report.seconds for result in both] == [True, False]
