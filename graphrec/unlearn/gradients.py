@@ -34,7 +34,8 @@ def autograd(setting: Setting) -> Check:
     }
     edited = _traced(setting, raw)
     parts = [edited[ITEM][f'{FEATURE_PREFIX}{name}'] for name in names]
-    parts += _embeddings(setting, edited)
+    embeddings = _embeddings(setting, edited)
+    parts += embeddings
     total = torch.stack([part.square().sum().cpu() for part in parts]).sum()
     grads = torch.autograd.grad(total, list(raw.values()), allow_unused=True)
     bad = {}
@@ -43,6 +44,9 @@ def autograd(setting: Setting) -> Check:
         if grad is not None and (reached := int((grad.cpu()[rows] != 0).any(1).sum())):
             bad[name] = reached
     detail = f'no gradient reaches the forgotten rows of {", ".join(names)}'
+    if not embeddings:
+        name = type(setting.unlearned).__name__
+        detail += f'; followed through the edit alone, since {name} makes no embeddings of them'
     return Check('autograd', not bad, listed('gradients reach', bad) if bad else detail, bad)
 
 

@@ -50,6 +50,7 @@ def test_no_gradient_reaches_what_was_forgotten(data, cls, config, setting_after
         found = autograd(setting_after(cls.from_graph(data, **config), data, edit))
         assert found.passed
         assert 'visual' in found.detail
+        assert ('the edit alone' in found.detail) is (cls is models.ItemKNN)
 
 
 @pytest.mark.parametrize(('cls', 'config'), MODELS)
