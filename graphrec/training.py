@@ -16,6 +16,7 @@ from torch_geometric.data import HeteroData
 from graphrec.checkpoint import CheckpointWriter, check_settings, read_checkpoint
 from graphrec.early_stopping import EarlyStopping
 from graphrec.errors import GraphError, TrainingError
+from graphrec.fit_ranges import check_ranges
 from graphrec.graphs.schema import num_items, num_users, train_edges
 from graphrec.interrupt import DeferredInterrupt
 from graphrec.memory import available_memory, check, estimate
@@ -119,12 +120,17 @@ def fit(
         TrainingError: At a NaN or infinite loss, naming the batch; the model holds its best
             state, or the one that it came with.
     """
-    for name, value in (('epochs', epochs), ('batch_size', batch_size), ('patience', patience)):
-        _check_count(name, value)
-    for name, value in (('eval_every', eval_every), ('checkpoint_every', checkpoint_every)):
-        _check_count(name, value)
-    if not (math.isfinite(lr) and lr > 0):
-        raise GraphError(f"'lr' must be above 0 and finite (got {lr})")
+    check_ranges(
+        {
+            'epochs': epochs,
+            'batch_size': batch_size,
+            'patience': patience,
+            'eval_every': eval_every,
+            'checkpoint_every': checkpoint_every,
+            'lr': lr,
+            'weight_decay': weight_decay,
+        }
+    )
     if checkpoint_minutes is not None and not checkpoint_minutes >= 0:
         raise GraphError(f"'checkpoint_minutes' must not be negative (got {checkpoint_minutes})")
     validation = Validation(data, metric)
@@ -261,13 +267,6 @@ def _closed_form(model: Recommender, validation: Validation) -> pd.DataFrame:
     history = pd.DataFrame([row])
     history.attrs.update(best_epoch=0 if validation.active else None, stopped='closed form')
     return history
-
-
-def _check_count(name: str, value: int | None) -> None:
-    if name == 'patience' and value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise GraphError(f"'{name}' must be a whole number of at least 1 (got {value!r})")
 
 
 def _check_model(model: Recommender, data: HeteroData) -> None:

@@ -246,8 +246,14 @@ def test_results_and_ledgers_of_before_are_gone_on_with(place, tmp_path):
         (('--method', 'finetune', '--set', 'steps=-1'), "'steps' must not be negative"),
         (('--method', 'sisa', '--set', 'num_shards=1'), "'num_shards' must be at least 2"),
         (('--method', 'influence', '--set', 'tolerance=nan'), "'tolerance' must lie in"),
-        (('--method', 'gold', '--epochs', 0), "'epochs' must be at least 1 (got 0)"),
-        (('--method', 'gold', '--batch-size', 0), "'batch_size' must be at least 1 (got 0)"),
+        (
+            ('--method', 'gold', '--epochs', 0),
+            "'epochs' must be a whole number of at least 1 (got 0)",
+        ),
+        (
+            ('--method', 'gold', '--batch-size', 0),
+            "'batch_size' must be a whole number of at least 1 (got 0)",
+        ),
         (('--method', 'edit_only', '--lr', 'nan'), "'lr' must be above 0 and finite (got nan)"),
         (('--lr', 'inf'), "'lr' must be above 0 and finite (got inf)"),
         (('--out', 'full'), 'holds other things'),

@@ -243,6 +243,8 @@ def test_a_function_that_gives_no_optimiser_is_refused(data):
         {'checkpoint_every': -1},
         {'checkpoint_minutes': -1.0},
         {'lr': 0.0},
+        {'weight_decay': -0.1},
+        {'weight_decay': float('nan')},
         {'lr': math.nan},
     ],
 )

@@ -3,7 +3,6 @@
 import dataclasses
 import inspect
 import itertools
-import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
+from graphrec.fit_ranges import check_ranges
 from graphrec.graphs.sampling import BPRBatch
 from graphrec.graphs.schema import USER, num_users, train_edges
 from graphrec.models.recommender import Recommender
@@ -53,21 +53,8 @@ def fit_settings(given: Mapping[str, Any] | None) -> dict[str, Any]:
         )
     defaults = inspect.signature(train).parameters
     settings = {name: given.get(name, defaults[name].default) for name in FIT_SETTINGS}
-    _check_ranges(settings)
+    check_ranges(settings)  # Here too: a method may never come to training.
     return settings
-
-
-def _check_ranges(settings: Mapping[str, Any]) -> None:
-    """Here and not only in training, which a method may never come to."""
-    for name in ('epochs', 'batch_size', 'eval_every', 'patience'):
-        value = settings[name]
-        if value is not None and not value >= 1:
-            raise GraphError(f'{name!r} must be at least 1 (got {value})')
-    if not (math.isfinite(settings['lr']) and settings['lr'] > 0):
-        raise GraphError(f"'lr' must be above 0 and finite (got {settings['lr']})")
-    decay = settings['weight_decay']
-    if not (math.isfinite(decay) and decay >= 0):
-        raise GraphError(f"'weight_decay' must be finite and not negative (got {decay})")
 
 
 @dataclasses.dataclass

@@ -62,6 +62,7 @@ def test_defaults_and_limits_are_in_range():
     [
         ('epochs', 0),
         ('epochs', -1),
+        ('epochs', 2.5),
         ('batch_size', 0),
         ('eval_every', 0),
         ('patience', 0),
