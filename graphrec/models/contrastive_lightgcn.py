@@ -13,6 +13,7 @@ from graphrec.contrastive.bootstrap import bootstrap
 from graphrec.contrastive.decorrelation import decorrelation
 from graphrec.contrastive.hypergraph_view import HypergraphView
 from graphrec.contrastive.info_nce import info_nce
+from graphrec.contrastive.remaining_rows import remaining_rows
 from graphrec.contrastive.view import Bipartite, propagate, readout
 from graphrec.graphs.operators import Operator, Polynomial
 from graphrec.graphs.sampling import BPRBatch
@@ -91,8 +92,11 @@ class ContrastiveLightGCN(LightGCN):
         if config.candidates == 'all':
             first, second = self._views(main)
             halves = [z.split([self.num_users, self.num_items]) for z in (first, second)]
-            (user1, item1), (user2, item2) = halves
-            return self.objective(user1, user2, users) + self.objective(item1, item2, items)
+            there = self.remaining.values()
+            user, item = (
+                remaining_rows(*one) for one in zip(there, *halves, (users, items), strict=True)
+            )
+            return self.objective(*user) + self.objective(*item)
         users, items = users.unique(), items.unique()
         first, second = self._views(main, torch.cat([users, items + self.num_users]))
         cut = users.numel()

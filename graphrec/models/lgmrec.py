@@ -10,6 +10,7 @@ from torch_geometric.data import HeteroData
 from graphrec.contrastive.blockwise_info_nce import check_temperature
 from graphrec.contrastive.blockwise_logsumexp import BLOCK_BYTES
 from graphrec.contrastive.info_nce import info_nce
+from graphrec.contrastive.remaining_rows import remaining_rows
 from graphrec.errors import GraphError
 from graphrec.graphs.operators import Polynomial, interaction_operator
 from graphrec.graphs.sampling import BPRBatch
@@ -137,8 +138,12 @@ class LGMRec(MultimodalLightGCN):
 
     def memberships(self, item_logits: Tensor, user_logits: Tensor) -> tuple[Tensor, Tensor]:
         r""":math:`\mathbf{H}_I` :math:`(I, A)` and :math:`\mathbf{H}_U` :math:`(U, A)`, with
-        noise and dropout in training."""
-        return self._soft(item_logits), self._soft(user_logits)
+        noise and dropout in training. A removed item is in no hyperedge."""
+        of_item, there = self._soft(item_logits), self.remaining['item']
+        if there is not None:
+            there = there.to(of_item.device)
+            of_item = torch.zeros_like(of_item).index_copy(0, there, of_item[there])
+        return of_item, self._soft(user_logits)
 
     def _soft(self, logits: Tensor) -> Tensor:
         if self.training or self.config.gumbel_in_serving:
@@ -205,15 +210,15 @@ class LGMRec(MultimodalLightGCN):
         halves = [view.split([self.num_users, self.num_items]) for view in (one, other)]
         terms = [
             info_nce(
-                z1,
-                z2,
-                ids,
+                *remaining_rows(there, z1, z2, ids),
                 'all',
                 temperature=self.config.temperature,
                 count_repeats=True,
                 reduction='sum',
             )
-            for z1, z2, ids in zip(*halves, (batch.user, batch.pos), strict=True)
+            for there, z1, z2, ids in zip(
+                self.remaining.values(), *halves, (batch.user, batch.pos), strict=True
+            )
         ]
         return terms[0] + terms[1]
 

@@ -7,6 +7,7 @@ from torch_geometric.data import HeteroData
 
 from graphrec.contrastive.blockwise_logsumexp import BLOCK_BYTES
 from graphrec.contrastive.info_nce import info_nce
+from graphrec.contrastive.remaining_rows import remaining_rows
 from graphrec.errors import GraphError
 from graphrec.graphs.hypergraph import item_hypergraph, user_hypergraph
 from graphrec.graphs.operators import (
@@ -175,10 +176,11 @@ class MMHCL(Recommender):
         z = self._combine(*second)
         rows = torch.cat([z['user'], z['item']])[batch_nodes(batch, self.num_users)]
         loss = pairwise_loss(rows, rows, batch, config.reg)
-        for weight, final, h in zip(
-            (config.user_weight, config.item_weight), z.values(), second, strict=True
+        for weight, kind, h in zip(
+            (config.user_weight, config.item_weight), z, second, strict=True
         ):
             if h is not None:
+                final, h, _ = remaining_rows(self.remaining[kind], z[kind], h)
                 loss = loss + weight * self.contrast(final, h)
         return loss
 

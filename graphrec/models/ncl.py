@@ -10,6 +10,7 @@ from graphrec.contrastive.anchor_info_nce import prototype_info_nce, structural_
 from graphrec.contrastive.blockwise_info_nce import check_temperature
 from graphrec.contrastive.blockwise_logsumexp import BLOCK_BYTES
 from graphrec.contrastive.k_means import k_means
+from graphrec.contrastive.remaining_rows import remaining_rows
 from graphrec.errors import GraphError
 from graphrec.graphs.operators import Polynomial
 from graphrec.graphs.sampling import BPRBatch
@@ -120,9 +121,12 @@ class NCL(EpochKey, LightGCN):
             powers = [0.0] * (2 * config.hops) + [1.0]
             context = Polynomial(self.propagation.op, powers) @ self.embedding
             around = context.split([self.num_users, self.num_items])
-            structure = self._structure(around[0], users, batch.user)
+            there = self.remaining
+            structure = self._structure(
+                *remaining_rows(there['user'], around[0], users, batch.user)
+            )
             structure = structure + config.item_weight * self._structure(
-                around[1], items, batch.pos
+                *remaining_rows(there['item'], around[1], items, batch.pos)
             )
             loss = loss + config.structure_weight * structure
         if self._has_prototypes:
@@ -133,7 +137,7 @@ class NCL(EpochKey, LightGCN):
             loss = loss + config.prototype_weight * prototypes
         return loss
 
-    def _structure(self, context: Tensor, own: Tensor, ids: Tensor) -> Tensor:
+    def _structure(self, context: Tensor, own: Tensor, ids: Tensor | None) -> Tensor:
         return structural_info_nce(
             context,
             own,
@@ -156,12 +160,20 @@ class NCL(EpochKey, LightGCN):
 
     def _cluster_nodes(self, generator: torch.Generator) -> None:
         nodes = self.embedding.detach().split([self.num_users, self.num_items])
-        parts = [
-            k_means(x, k, generator, self.config.iterations)
-            for x, k in zip(nodes, self._num_centroids, strict=True)
-        ]
-        self.centroids.copy_(torch.cat([part.centroids for part in parts]))
-        self.cluster.copy_(torch.cat([part.assignment for part in parts]))
+        centroids, assigned = [], []
+        for there, x, k in zip(self.remaining.values(), nodes, self._num_centroids, strict=True):
+            if there is None:
+                found = k_means(x, k, generator, self.config.iterations)
+                assigned.append(found.assignment)
+            else:
+                there = there.to(x.device)
+                found = k_means(x[there], k, generator, self.config.iterations)
+                # A removed node is no anchor, so that its cluster is never asked for.
+                none = torch.zeros_like(self.cluster[: x.size(0)])
+                assigned.append(none.index_copy(0, there, found.assignment))
+            centroids.append(found.centroids)
+        self.centroids.copy_(torch.cat(centroids))
+        self.cluster.copy_(torch.cat(assigned))
 
     @classmethod
     def memory_hint(  # type: ignore[override]

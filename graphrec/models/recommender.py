@@ -14,7 +14,15 @@ from typing_extensions import Self
 from graphrec.errors import GraphError
 from graphrec.graphs.operators import Operator
 from graphrec.graphs.sampling import BPRSampler
-from graphrec.graphs.schema import ITEM, USER, node_ids, num_items, num_users, training_digest
+from graphrec.graphs.schema import (
+    ITEM,
+    USER,
+    node_ids,
+    num_items,
+    num_users,
+    remaining,
+    training_digest,
+)
 from graphrec.graphs.search import search_digest
 from graphrec.graphs.words import Encoded, WordLists
 from graphrec.models.presets import PRESETS, Preset
@@ -110,6 +118,8 @@ class Recommender(torch.nn.Module):
         A subclass calls this first: it notes for which ids and training edges the model
         stands, which a saved model is checked against."""
         self.ids = {kind: node_ids(data, kind) for kind in (USER, ITEM)}
+        #: Numbers of the nodes that no edit removed; :obj:`None` for all.
+        self.remaining = {kind: remaining(data, kind) for kind in (USER, ITEM)}
         self.training_digest = self.data_digest(data)
         self._generator = None
 
