@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from _cells import Cells, Job
-from _unlearning_plan import BACKBONES, HEADLINE, METHODS, SETS, SHARDED, Backbone, requests
+from _unlearning_plan import BACKBONES, METHODS, SETS, SHARDED, Backbone, most_models, requests
 from _unlearning_sections import stored_sections
 
 MISSING = '\N{EN DASH}'
@@ -153,7 +153,7 @@ def _request(
     of its runs pass, of how many."""
     rows, missing, gold, full = [], [], None, 0
     summary: list[tuple[str, int, int]] = []
-    wanted = seeds if request in HEADLINE else seeds[:3]
+    wanted = seeds[: most_models(request)]
     for method in METHODS:
         chosen = wanted[:1] if method in SHARDED else wanted
         records = [cells.read(cell(name, backbone, request, method, seed)) for seed in chosen]

@@ -22,13 +22,13 @@ from _jobs import machine, with_validation
 from _runner import CellRunner, run_within
 from _unlearning_plan import (
     BACKBONES,
-    HEADLINE,
     METHODS,
     NUM_GOLDS,
     SETS,
     SHARDED,
     Backbone,
     make_edit,
+    most_models,
     requests,
     trained,
     trained_shards,
@@ -65,7 +65,7 @@ class Runner(CellRunner):
         edit = make_edit(data, request, self.args.root / name)
         if edit is None:
             return
-        most = NUM_GOLDS if request in HEADLINE else 3
+        most = most_models(request)
         seeds = self.args.seeds[:most]
         jobs = [
             cell(name, backbone, request, method, seed)
@@ -77,12 +77,12 @@ class Runner(CellRunner):
             return
         edited = edit.apply(data)
         golds, reports = [], []
-        for seed in range(min(self.args.golds, most)):
+        for seed in range(self.args.golds)[:most]:
             model, report = self._gold(name, data, backbone, request, edit, edited, seed)
             golds.append(model)
             reports.append(report)
         auditor = unlearn.Auditor(
-            data, edit, golds, gold_reports=reports, min_golds=min(len(golds), 5)
+            data, edit, golds, gold_reports=reports, min_golds=min(len(golds), NUM_GOLDS)
         )
         for method in dict.fromkeys(job.protocol['method'] for job in missing):
             group = [job for job in jobs if job.protocol['method'] == method]

@@ -162,15 +162,12 @@ class NCL(EpochKey, LightGCN):
         nodes = self.embedding.detach().split([self.num_users, self.num_items])
         centroids, assigned = [], []
         for there, x, k in zip(self.remaining.values(), nodes, self._num_centroids, strict=True):
-            if there is None:
-                found = k_means(x, k, generator, self.config.iterations)
-                assigned.append(found.assignment)
-            else:
-                there = there.to(x.device)
-                found = k_means(x[there], k, generator, self.config.iterations)
-                # A removed node is no anchor, so that its cluster is never asked for.
-                none = torch.zeros_like(self.cluster[: x.size(0)])
-                assigned.append(none.index_copy(0, there, found.assignment))
+            rows = slice(None) if there is None else there.to(x.device)
+            found = k_means(x[rows], k, generator, self.config.iterations)
+            # A removed node is no anchor, so that its cluster is never asked for.
+            assignment = self.cluster.new_zeros(x.size(0))
+            assignment[rows] = found.assignment
+            assigned.append(assignment)
             centroids.append(found.centroids)
         self.centroids.copy_(torch.cat(centroids))
         self.cluster.copy_(torch.cat(assigned))
