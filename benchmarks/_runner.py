@@ -1,12 +1,18 @@
 """A run of many cells: each is stored as it ends, and the next run goes on with the rest."""
 
+import argparse
 import logging
+import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from _cells import Cells, Job
+
+from graphrec.errors import GraphError
 
 
 class OutOfTimeError(Exception):
@@ -60,3 +66,37 @@ def run_within(minutes: float, run: Callable[[], None], logger: logging.Logger) 
         run()
     except OutOfTimeError:
         logger.warning('the %g minutes are over; run again to go on', minutes)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser, out: str, table: str | None) -> None:
+    """Adds what every run of cells takes; without a table, the script knows its default."""
+    root = Path(os.environ.get('GRAPHREC_DATA', '../shared/data'))
+    page = None if table is None else Path(table)
+    add = parser.add_argument
+    add('--root', type=Path, default=root, help='folder of the data sets (GRAPHREC_DATA)')
+    add('--out', type=Path, default=Path(out), help=f'folder of cells (default: {out})')
+    add('--table', type=Path, default=page, help='Markdown file to write')
+    add('--budget-minutes', type=float, default=120.0, help='start no cell after these')
+    add('--threads', type=int, default=2)
+    add('--retry', action='store_true', help='run failed cells again')
+    add('--only-table', action='store_true', help='make the page from what is stored')
+
+
+def run_and_write(
+    args: argparse.Namespace,
+    run: Callable[[], None],
+    write: Callable[[], None],
+    logger: logging.Logger,
+) -> int:
+    """Runs, unless only the page is asked for, and writes and shows the page; the exit code."""
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr)
+    torch.set_num_threads(args.threads)
+    if not args.only_table:
+        try:
+            run_within(args.budget_minutes, run, logger)
+        except GraphError as error:
+            logger.error('error: %s', error)
+            return 2
+    write()
+    print(args.table.read_text())
+    return 0

@@ -1,10 +1,10 @@
 """``docs/search.md`` from the stored cells alone."""
 
 import argparse
-import os
 import statistics
 from typing import Any
 
+import _pages as pages
 import numpy as np
 import pandas as pd
 from _cells import Cells, Job
@@ -53,17 +53,7 @@ def write_page(args: argparse.Namespace, cells: Cells) -> None:
     """Writes the page to ``args.table``, whole or not at all."""
     shown = [name for name in SETS if name in args.data or cells.about(name) is not None]
     parts = [HEAD, *(_set_part(name, args, cells) for name in shown)]
-    machines = sorted(
-        f'- {m["processor"]}, {m["threads"]} threads, torch {m["torch"]}, Python {m["python"]}'
-        for m in {
-            str(r['machine']): r['machine'] for r in cells.records() if 'machine' in r
-        }.values()
-    )
-    parts.append('\n'.join(['## Machine', '', *machines]) + '\n')
-    args.table.parent.mkdir(parents=True, exist_ok=True)
-    temporary = args.table.with_name(f'.{args.table.name}.part')
-    temporary.write_text('\n'.join(parts), encoding='utf-8')
-    os.replace(temporary, args.table)
+    pages.write_page(args.table, parts, cells.records())
 
 
 def _set_part(name: str, args: argparse.Namespace, cells: Cells) -> str:

@@ -1,7 +1,6 @@
 """The page of a suite from the stored cells alone."""
 
 import argparse
-import os
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 from _cells import Cells, Job
 from _jobs import CARVED, choose, final_jobs, grid_jobs, speed_job
+from _pages import write_page
 from _plan import PUBLISHED, SPEED_SETS
 from _studies import study_part
 from _suite import Suite
@@ -38,14 +38,7 @@ def write_tables(args: argparse.Namespace, cells: Cells, missing: Missing) -> No
         parts.append(_set_part(name, shown, cells, missing))
     if speed:
         parts.append(_speed_part(speed, args.minutes, cells))
-    machines = sorted({_machine(r['machine']) for r in cells.records() if 'machine' in r})
-    if machines:
-        lines = ['## Machine', '', *(f'- {one}' for one in machines)]
-        parts.append('\n'.join(lines + ([f'- {args.note}'] if args.note else [])) + '\n')
-    args.table.parent.mkdir(parents=True, exist_ok=True)
-    temporary = args.table.with_name(f'.{args.table.name}.part')
-    temporary.write_text('\n'.join(parts), encoding='utf-8')
-    os.replace(temporary, args.table)
+    write_page(args.table, parts, cells.records(), [args.note] if args.note else [])
 
 
 def _set_part(name: str, args: argparse.Namespace, cells: Cells, missing: Missing) -> str:
@@ -245,11 +238,3 @@ def _speed_row(name: str, job: Job, record: dict[str, Any] | None) -> str:
     cols += [str(record['epochs']), f'{record["epoch_seconds"]:.2f}']
     cols += [f'{record["evaluation_seconds"]:.1f}', f'{peak / 1e9:.2f}' if peak else MISSING]
     return f'| {name} | {" | ".join([*cols, job.setting])} |'
-
-
-def _machine(machine: dict[str, Any]) -> str:
-    return (
-        f'{machine["processor"]}, {machine["threads"]} threads, '
-        f'{machine["gpu"] + ", " if "gpu" in machine else ""}torch {machine["torch"]}, '
-        f'Python {machine["python"]}'
-    )

@@ -14,7 +14,6 @@ chosen settings: cold items, ablations, noise. ``interactions`` has a page of it
 import argparse
 import copy
 import logging
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +34,7 @@ from _jobs import (
 )
 from _multimodal_plan import MULTIMODAL_SUITE
 from _plan import INTERACTIONS, SPEED_SETS
-from _runner import CellRunner, run_within
+from _runner import CellRunner, add_run_arguments, run_within
 from _studies import study_jobs
 from _tables import write_tables
 from _variants import varied
@@ -243,7 +242,6 @@ def show_plan(args: argparse.Namespace) -> None:
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    root = Path(os.environ.get('GRAPHREC_DATA', '../shared/data'))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -261,19 +259,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         help=f'LightGCN for --minutes on these sets (named none: {" ".join(SPEED_SETS)})',
     )
     add('--minutes', type=float, default=6.0, help='training of a speed set')
-    add('--root', type=Path, default=root, help='folder of the data sets (GRAPHREC_DATA)')
-    add('--out', type=Path, default=Path('docs/benchmarks/cells'), help='folder of cells')
-    add('--table', type=Path, help="Markdown file to write; default: the suite's")
-    add('--budget-minutes', type=float, default=120.0, help='start no cell after these')
     add('--cell-minutes', type=float, help='train no model for longer than these')
     add('--epochs', type=int, help='replaces all epochs of the plan (for a quick look)')
-    add('--threads', type=int, default=2)
     add('--device', default='cpu', help='of graphs and models, e.g. cuda')
-    add('--retry', action='store_true', help='run failed cells again')
     add('--plan', action='store_true', help='print what would run and stop')
     add('--note', default='', help='a line for the end of the table, e.g. on the machine')
-    add('--only-table', action='store_true', help='make the table from what is stored')
     add('--progress', action='store_true', help='show the progress bar of each training')
+    add_run_arguments(parser, 'docs/benchmarks/cells', None)
     args = parser.parse_args(argv)
     args.suite = suite = SUITES[args.suite]
     args.models = args.models or list(suite.models)

@@ -9,14 +9,12 @@ was stopped goes on where it was, and the page is made from the stored cells alo
 
 import argparse
 import logging
-import os
 import sys
-from pathlib import Path
 
 import torch
 from _cells import Cells, Job
 from _jobs import machine
-from _runner import CellRunner, run_within
+from _runner import CellRunner, add_run_arguments, run_within
 from _search_jobs import describe, grid_jobs, measure, train
 from _search_plan import MODELS, SETS, grids, open_set
 from _search_table import planned, write_page
@@ -70,7 +68,6 @@ def show_plan(args: argparse.Namespace) -> None:
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    root = Path(os.environ.get('GRAPHREC_DATA', '../shared/data'))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -78,16 +75,10 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add('--data', nargs='*', default=list(SETS), choices=list(SETS), metavar='SET')
     add('--models', nargs='+', default=list(MODELS), choices=MODELS, metavar='MODEL')
     add('--seeds', nargs='+', type=int, help="default: the set's")
-    add('--root', type=Path, default=root, help='folder of the data sets (GRAPHREC_DATA)')
-    add('--out', type=Path, default=Path('docs/benchmarks/search'), help='folder of the cells')
-    add('--table', type=Path, default=Path('docs/search.md'), help='Markdown file to write')
-    add('--budget-minutes', type=float, default=120.0, help='start no cell after these')
     add('--epochs', type=int, help='replaces all epochs of the plan (for a quick look)')
-    add('--threads', type=int, default=2)
-    add('--retry', action='store_true', help='run failed cells again')
     add('--plan', action='store_true', help='print what would run and stop')
-    add('--only-table', action='store_true', help='make the page from what is stored')
     add('--progress', action='store_true', help='show the progress bar of each training')
+    add_run_arguments(parser, 'docs/benchmarks/search', 'docs/search.md')
     return parser.parse_args(argv)
 
 

@@ -11,15 +11,13 @@ golds. Every cell is stored as it ends, models too, so that a run that was stopp
 import argparse
 import json
 import logging
-import os
 import sys
 import time
 from pathlib import Path
 
-import torch
 from _cells import Cells, Job
 from _jobs import machine, with_validation
-from _runner import CellRunner, run_within
+from _runner import CellRunner, add_run_arguments, run_and_write
 from _unlearning_plan import (
     BACKBONES,
     METHODS,
@@ -38,7 +36,6 @@ from torch_geometric.data import HeteroData
 
 from graphrec import models, unlearn
 from graphrec.datasets import load
-from graphrec.errors import GraphError
 from graphrec.persistence import load_model, save
 from graphrec.training import fit
 
@@ -210,7 +207,6 @@ def cell(data: str, backbone: Backbone, request: str, method: str, seed: int) ->
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    root = Path(os.environ.get('GRAPHREC_DATA', '../shared/data'))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -222,30 +218,16 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add('--methods', nargs='+', default=list(METHODS), choices=METHODS, metavar='METHOD')
     add('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4], help='of the originals')
     add('--golds', type=int, default=NUM_GOLDS, help='a request; 3 for small ones')
-    add('--root', type=Path, default=root, help='folder of the data sets (GRAPHREC_DATA)')
-    add('--out', type=Path, default=Path('docs/benchmarks/unlearning'), help='folder of cells')
     add('--models', type=Path, default=Path('runs/unlearning'), help='folder of trained models')
-    add('--table', type=Path, default=Path('docs/unlearning.md'), help='Markdown file to write')
-    add('--budget-minutes', type=float, default=120.0, help='start no cell after these')
-    add('--threads', type=int, default=2)
-    add('--retry', action='store_true', help='run failed cells again')
-    add('--only-table', action='store_true', help='make the page from what is stored')
+    add_run_arguments(parser, 'docs/benchmarks/unlearning', 'docs/unlearning.md')
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr)
-    torch.set_num_threads(args.threads)
-    if not args.only_table:
-        try:
-            run_within(args.budget_minutes, Runner(args).run, _logger)
-        except GraphError as error:
-            _logger.error('error: %s', error)
-            return 2
-    write_page(args, Cells(args.out), cell)
-    print(args.table.read_text())
-    return 0
+    return run_and_write(
+        args, lambda: Runner(args).run(), lambda: write_page(args, Cells(args.out), cell), _logger
+    )
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ import click
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from program import run, run_json
 
 import graphrec
 from graphrec import job, models, runs
@@ -18,18 +18,6 @@ from graphrec.graphs.schema import INTERACTS
 
 ROOT = Path(__file__).parents[1]
 TRAIN = ['--epochs', '4', '--batch-size', '256', '--lr', '0.01', '--dim', '8', '--k', '5']
-
-
-def run(*words, code=0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
-
-
-def run_json(*words):
-    result = run(*words, '--json')
-    assert result.stdout.count('\n') == 1
-    return json.loads(result.stdout)
 
 
 @pytest.fixture(scope='module')

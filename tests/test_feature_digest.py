@@ -4,19 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from program import run
 
 import graphrec
 from graphrec import datasets, runs
-from graphrec.cli import main
 from graphrec.feature_digest import feature_digest
 from graphrec.models import FREEDOM, MF
-
-
-def run(*words, code=0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
 
 
 @pytest.fixture(scope='module')

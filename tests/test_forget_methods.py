@@ -4,25 +4,14 @@ import dataclasses
 import json
 
 import pytest
-from click.testing import CliRunner
+from program import run, run_json
 
 import graphrec
-from graphrec.cli import main
 from graphrec.unlearn import METHODS, graph_digest, model_digest
 from graphrec.unlearn.ledger import read_requests
 
 GONE = [3, 17]
 FEW = {'steps': 2, 'num_shards': 2, 'aggregator_epochs': 1, 'iterations': 2, 'batches': 1}
-
-
-def run(*words, codes=(0,)):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code in codes, result.output + repr(result.exception)
-    return result
-
-
-def run_json(*words, **codes):
-    return json.loads(run(*words, '--json', **codes).stdout)
 
 
 @pytest.fixture(scope='module')
@@ -65,7 +54,7 @@ def test_every_method_is_forgotten_audited_resumed_and_served(place, method, tmp
     assert read_requests(ledger)[0].entries['audited'].number == before
 
     words = ('audit', place / 'model', out, place / 'data', *request)
-    found = run_json(*words, codes=(0, 1))  # The verdict is the audit's own affair.
+    found = run_json(*words, code=(0, 1))  # The verdict is the audit's own affair.
     (row,) = read_requests(ledger)
     assert row.facts()['verdict']['status'] == found['status']
     assert row.entries['audited'].facts()['model_after'] == written['model_after']
@@ -98,7 +87,7 @@ def test_what_is_suppressed_is_not_said_to_be_gone(place, tmp_path):
     gold = tmp_path / 'gold'
     run(*words, '--method', 'gold', '--epochs', 1, '--no-audit', '--out', gold)
     words = ('audit', place / 'model', out, place / 'data', '--users', place / 'users.txt')
-    assert "leave out '--gold'" in run(*words, '--gold', gold, codes=(2,)).stderr
+    assert "leave out '--gold'" in run(*words, '--gold', gold, code=2).stderr
 
 
 @pytest.mark.parametrize('method', ['suppress', 'sisa', 'receraser'])
@@ -106,7 +95,7 @@ def test_what_cannot_be_compact_is_refused_before_it_is_recorded(place, method, 
     place, _ = place
     words = ('forget', place / 'model', place / 'data', '--users', place / 'users.txt')
     words += ('--method', method, '--out', tmp_path / 'out', '--ledger', tmp_path / 'ledger')
-    assert "leave out '--compact'" in run(*words, '--compact', codes=(2,)).stderr
+    assert "leave out '--compact'" in run(*words, '--compact', code=2).stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -119,7 +108,7 @@ def test_a_sharded_result_forgets_again(place, tmp_path):
         *(*words, '--set', 'num_shards=2', '--no-audit', '--out', first),
     )
     request = ('--edges', place / 'edges.csv', '--out', second, '--ledger', ledger)
-    refused = run('forget', first / 'model', first / 'data', *request, codes=(2,))
+    refused = run('forget', first / 'model', first / 'data', *request, code=2)
     assert "not by 'auto'" in refused.stderr
     assert not ledger.exists()
     again = run_json('forget', first / 'model', first / 'data', *request, *words)

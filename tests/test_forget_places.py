@@ -6,25 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
+from program import refused, run
 
 from graphrec import forget_job
-from graphrec.cli import main
 from graphrec.unlearn import verify_ledger
 from graphrec.unlearn.ledger import read_requests
-
-
-def run(*words, code=0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
-
-
-def refused(*words):
-    result = run(*words, code=2)
-    assert result.stderr.startswith('error: ')
-    assert result.stderr.count('\n') == 1
-    return result.stderr
 
 
 @pytest.fixture(scope='module')
@@ -140,8 +126,7 @@ def test_what_killed_runs_left_is_removed(place, tmp_path):
     for again in ((*words, '--resume'), (*audit, '--ledger', ledger)):
         for left in ('.ledger.head', '.out', 'out/.audit.json', 'out/.audit.html'):
             (tmp_path / f'{left}.{gone.pid}.tmp').mkdir()
-        shown = CliRunner().invoke(main, [str(word) for word in again])
-        assert shown.exit_code in (0, 1), shown.output
+        run(*again, code=(0, 1))
         assert {path.name for path in tmp_path.iterdir()} == {'out', 'ledger', 'ledger.head'}
         assert {path.name for path in out.iterdir()} == {
             'model',

@@ -1,39 +1,19 @@
 """What a ledger knows of a result, and what ``--resume`` goes on with."""
 
-import json
 import re
 import shutil
 
 import pytest
-from click.testing import CliRunner
+from program import refused, run, run_json
 
 import graphrec
 from graphrec import datasets
-from graphrec.cli import main
 from graphrec.forget_folder import LATER
 from graphrec.storage import read_json, write_json
 from graphrec.unlearn import Ledger, RemoveUsers, model_digest, verify_ledger
 from graphrec.unlearn.ledger import read_requests
 
 STEPS = ('--method', 'finetune', '--set', 'steps=5')
-
-
-def run(*words, code=0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
-
-
-def run_json(*words):
-    return json.loads(run(*words, '--json').stdout)
-
-
-def refused(*words):
-    """The one line of a command that was refused."""
-    result = run(*words, code=2)
-    assert result.stderr.startswith('error: ')
-    assert result.stderr.count('\n') == 1
-    return result.stderr
 
 
 @pytest.fixture(scope='module')
@@ -231,10 +211,7 @@ def test_results_and_ledgers_of_before_are_gone_on_with(place, tmp_path):
     assert (found['state'], found['request']) == ('audited', name)
     words = ('audit', place / 'model', tmp_path / 'out', place / 'data')
     record = ('--ledger', tmp_path / 'ledger')
-    shown = CliRunner().invoke(
-        main, [str(w) for w in (*words, '--users', place / 'users.txt', *record)]
-    )
-    assert shown.exit_code in (0, 1), shown.output
+    run(*words, '--users', place / 'users.txt', *record, code=(0, 1))
     assert verify_ledger(tmp_path / 'ledger').entries == 4
 
 

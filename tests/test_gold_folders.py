@@ -4,18 +4,11 @@ import json
 import shutil
 
 import pytest
-from click.testing import CliRunner
+from program import run
 
 import graphrec
-from graphrec.cli import main
 from graphrec.models import EASE
 from graphrec.unlearn import RemoveUsers
-
-
-def run(*words, codes=(0,)):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code in codes, result.output + repr(result.exception)
-    return result
 
 
 def forget(place, out, *more, model='model', users='users.txt'):
@@ -32,14 +25,14 @@ def golds_of(place, out, seeds, *more, **given):
     ]
 
 
-def audit(place, result, *golds, more=(), codes=(0, 1), model='model'):
+def audit(place, result, *golds, more=(), code=(0, 1), model='model'):
     words = ('audit', place / model, result, place / 'data', '--users', place / 'users.txt')
     given = [word for gold in golds for word in ('--gold', gold)]
-    return run(*words, *given, *more, codes=codes)
+    return run(*words, *given, *more, code=code)
 
 
 def refused(*words, **given):
-    shown = audit(*words, codes=(2,), **given)
+    shown = audit(*words, code=2, **given)
     assert shown.stderr.startswith('error: ')
     assert shown.stderr.count('\n') == 1
     return shown.stderr

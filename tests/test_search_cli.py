@@ -6,23 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from program import run, run_json
 
 import graphrec
-from graphrec.cli import main
 from graphrec.datasets import planted, write_folder
 
 ROOT = Path(__file__).parents[1]
-
-
-def run(*words, code=0):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
-
-
-def run_json(*words):
-    return json.loads(run(*words, '--json').stdout)
 
 
 @pytest.fixture(scope='module')

@@ -1,9 +1,8 @@
 """What a command says of ids that the graph does not hold."""
 
 import pytest
-from click.testing import CliRunner
+from program import run
 
-from graphrec.cli import main
 from graphrec.unlearn import RemoveUsers
 
 
@@ -43,8 +42,7 @@ def test_ids_are_named_or_their_lines(place, tmp_path, monkeypatch, name, ids, l
     words = ('forget', place / 'model', place / 'data', option, name, '--out', 'out')
 
     def refused(*more):
-        shown = CliRunner().invoke(main, [str(word) for word in (*words, *more)])
-        assert shown.exit_code == 2, shown.output
+        shown = run(*words, *more, code=2)
         assert shown.stderr.count('\n') == 1
         assert '--ignore-unknown' in shown.stderr
         return shown.stderr

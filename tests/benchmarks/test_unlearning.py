@@ -13,10 +13,12 @@ BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 MODULES = (
     'unlearning',
     '_unlearning_plan',
+    '_unlearning_head',
     '_unlearning_tables',
     '_unlearning_sections',
     '_cells',
     '_jobs',
+    '_pages',
     '_runner',
     '_timing',
 )
@@ -76,6 +78,11 @@ def test_a_request_is_run_resumed_and_written(bench, tmp_path):
     assert 'Missing: suppress (3)' in page
     passed = sum(r['audit']['status'] == 'passed' for name, r in again.items() if '-auto-' in name)
     assert f'{passed} of 3 runs pass, and in {int(passed > 1)} of 1 requests' in page
+    faster = [
+        r['audit']['cost']['speed_up_with_rebuild'] for n, r in again.items() if '-auto-' in n
+    ]
+    assert f'median is {sum(faster) / 3:.0f} times' in page
+    assert 'Of the headline' not in page  # There is nothing else.
 
 
 def test_a_cell_that_fails_is_stored_with_its_error(bench, tmp_path, monkeypatch):
