@@ -68,9 +68,8 @@ def heldout_match(task: Task, options: HeldoutMatchOptions) -> Outcome:
     held-out pairs moves with the repair, so it is measured again every ``check_every`` steps.
     Quantiles are those given what the retained graph says of a pair
     (:mod:`graphrec.unlearn.level`), since memory lifts pairs unevenly: by their rank among
-    all forgotten pairs alone, the targets of 5 % of the pairs of lastfm-2k-mm correlate with a
-    retrained model's scores at 0.89, by conditional quantiles at 0.93 (two retrained models:
-    0.96).
+    all forgotten pairs alone, ``target='marginal'``, less of the validation recall is left on each
+    of five draws of lastfm-2k-mm (``docs/unlearning-choice.md``).
 
     .. math::
         \mathcal{L} = \alpha \, \mathbb{E}_{(u, i) \in D_f} (z_{ui} - \tau_{ui})^2 + \beta L_r
