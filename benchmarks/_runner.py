@@ -11,8 +11,11 @@ from pathlib import Path
 
 import torch
 from _cells import Cells, Job
+from torch_geometric.data import HeteroData
 
 from graphrec.errors import GraphError
+from graphrec.models import Recommender
+from graphrec.persistence import load_model, save
 
 
 class OutOfTimeError(Exception):
@@ -23,17 +26,33 @@ class CellRunner:
     """Which cells are still to be run, and what becomes of those that fail.
 
     Args:
-        out: Folder of the cells.
-        minutes: No cell starts after these.
-        retry: Whether cells that failed are run again.
+        args: Of the script, see :func:`add_run_arguments`.
         logger: Where failures are told.
     """
 
-    def __init__(self, out: Path, minutes: float, retry: bool, logger: logging.Logger) -> None:
-        self.cells = Cells(out)
-        self.deadline = time.monotonic() + 60 * minutes
-        self.retry = retry
+    def __init__(self, args: argparse.Namespace, logger: logging.Logger) -> None:
+        self.args = args
+        self.cells = Cells(args.out)
+        self.deadline = time.monotonic() + 60 * args.budget_minutes
         self.logger = logger
+
+    def run(self) -> None:
+        """Runs what is missing, until :class:`OutOfTimeError`."""
+        raise NotImplementedError
+
+    def run_and_write(self, write: Callable[[], None]) -> int:
+        """Runs, unless only the page is asked for, and writes and shows the page; the exit code."""
+        logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr)
+        torch.set_num_threads(self.args.threads)
+        if not self.args.only_table:
+            try:
+                run_within(self.args.budget_minutes, self.run, self.logger)
+            except GraphError as error:
+                self.logger.error('error: %s', error)
+                return 2
+        write()
+        print(self.args.table.read_text())
+        return 0
 
     def check_time(self) -> None:
         """Raises :class:`OutOfTimeError` once the minutes are over."""
@@ -43,7 +62,7 @@ class CellRunner:
     def is_missing(self, job: Job) -> bool:
         """Whether a cell has no result yet."""
         record = self.cells.read(job)
-        return record is None or (record['status'] != 'done' and self.retry)
+        return record is None or (record['status'] != 'done' and self.args.retry)
 
     def is_next(self, job: Job) -> bool:
         """Whether a cell is to be run now."""
@@ -51,6 +70,17 @@ class CellRunner:
             return False
         self.check_time()
         return True
+
+    def kept_model(
+        self, folder: Path, data: HeteroData, make: Callable[[], Recommender]
+    ) -> Recommender:
+        """The model of a folder; made and saved there, if there is time, where it is not yet."""
+        if folder.is_dir():
+            return load_model(folder, data)
+        self.check_time()
+        model = make()
+        save(model, folder)
+        return model
 
     def store_failure(self, job: Job, error: Exception) -> None:
         """A crash is a result too: stored with its message, and the rest goes on."""
@@ -80,23 +110,3 @@ def add_run_arguments(parser: argparse.ArgumentParser, out: str, table: str | No
     add('--threads', type=int, default=2)
     add('--retry', action='store_true', help='run failed cells again')
     add('--only-table', action='store_true', help='make the page from what is stored')
-
-
-def run_and_write(
-    args: argparse.Namespace,
-    run: Callable[[], None],
-    write: Callable[[], None],
-    logger: logging.Logger,
-) -> int:
-    """Runs, unless only the page is asked for, and writes and shows the page; the exit code."""
-    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', stream=sys.stderr)
-    torch.set_num_threads(args.threads)
-    if not args.only_table:
-        try:
-            run_within(args.budget_minutes, run, logger)
-        except GraphError as error:
-            logger.error('error: %s', error)
-            return 2
-    write()
-    print(args.table.read_text())
-    return 0

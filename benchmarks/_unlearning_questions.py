@@ -18,7 +18,8 @@ class Question:
         data: Name of the data set.
         backbone: One of those of ``unlearning.py`` on it.
         request: As ``unlearning.py`` names it.
-        draws: Seeds of the request; 0 is that of the results and never among them.
+        draws: Seeds of the request; 0 is that of the results and never among them. CURE4Rec's
+            requests are lists, the same for every seed.
         answers: By label.
         about: What is asked, for the page.
         originals: Models that every answer starts from.
@@ -94,7 +95,7 @@ QUESTIONS = (
     Question(
         'nodes', 'cure4rec-ml-100k', 'LightGCN', 'edge-20', (7,), _NODES,
         'Repair once users are gone, where the edit alone loses much. The request is the '
-        "set's own list, which the results hold too: the models are the same but for their seeds.",
+        "set's own list, that of the results; here it is judged by validation edges.",
         originals=3,
     ),
     Question(

@@ -52,10 +52,6 @@ _logger = logging.getLogger('reproduce')
 class Runner(CellRunner):
     """Runs what is missing, one cell after the other."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        super().__init__(args.out, args.budget_minutes, args.retry, _logger)
-        self.args = args
-
     def run(self) -> None:
         for name in self.args.data:
             self._guarded(name, self._run_set)
@@ -292,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     torch.set_num_threads(args.threads)
     if not args.only_table:
-        run_within(args.budget_minutes, Runner(args).run, _logger)
+        run_within(args.budget_minutes, Runner(args, _logger).run, _logger)
     write_tables(args, Cells(args.out), missing_cells)
     print(args.table.read_text())
     return 0

@@ -26,10 +26,6 @@ _logger = logging.getLogger('search')
 class Runner(CellRunner):
     """Runs what is missing, one cell after the other."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        super().__init__(args.out, args.budget_minutes, args.retry, _logger)
-        self.args = args
-
     def run(self) -> None:
         for name in self.args.data:
             data = open_set(name, self.args.root)
@@ -90,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     torch.set_num_threads(args.threads)
     if not args.only_table:
-        run_within(args.budget_minutes, Runner(args).run, _logger)
+        run_within(args.budget_minutes, Runner(args, _logger).run, _logger)
     write_page(args, Cells(args.out))
     return 0
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from _cells import Cells, Job
 from _jobs import machine, with_validation
-from _runner import CellRunner, add_run_arguments, run_and_write
+from _runner import CellRunner, add_run_arguments
 from _unlearning_plan import (
     BACKBONES,
     METHODS,
@@ -44,10 +44,6 @@ _logger = logging.getLogger('unlearning')
 
 class Runner(CellRunner):
     """Runs what is missing, one cell after the other."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        super().__init__(args.out, args.budget_minutes, args.retry, _logger)
-        self.args = args
 
     def run(self) -> None:
         for name in self.args.data:
@@ -153,17 +149,16 @@ class Runner(CellRunner):
     ) -> models.Recommender:
         """The model before the request; for a sharded method, the sharded system."""
         kind = method if method in SHARDED else 'original'
+
+        def make() -> models.Recommender:
+            if method not in SHARDED:
+                return trained(backbone, data, seed, getattr(models, backbone.name), fit)
+            whole = self._original(name, data, backbone, seed, 'gold')
+            self.check_time()
+            return trained_shards(backbone, data, seed, method, whole)
+
         folder = self.args.models / name / backbone.name / f'{kind}-{seed}'
-        if folder.is_dir():
-            return load_model(folder, data)
-        whole = self._original(name, data, backbone, seed, 'gold') if method in SHARDED else None
-        self.check_time()
-        if whole is None:
-            model = trained(backbone, data, seed, getattr(models, backbone.name), fit)
-        else:
-            model = trained_shards(backbone, data, seed, method, whole)
-        save(model, folder)
-        return model
+        return self.kept_model(folder, data, make)
 
     def _gold(
         self,
@@ -225,9 +220,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    return run_and_write(
-        args, lambda: Runner(args).run(), lambda: write_page(args, Cells(args.out), cell), _logger
-    )
+    return Runner(args, _logger).run_and_write(lambda: write_page(args, Cells(args.out), cell))
 
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
 """What the settings of the default method rest on: draws of their own, never the test edges.
 
-For each question, models are trained and requests drawn that are not those of the results; test
-edges are taken out of the graph before anything else. Every candidate setting forgets
-each request from each original, and is held against models retrained without it, by validation
-edges. Each draw of a question is stored as it ends, so that a run that was stopped goes on:
+For each question, requests are drawn that are not those of the results; test edges are taken out
+of the graph before anything else. Every candidate setting forgets each request from each original,
+and is held against models retrained without it, by validation edges. Each draw of a question is
+stored as it ends, so that a run that was stopped goes on:
 
     python benchmarks/unlearning_choice.py --budget-minutes 60
     python benchmarks/unlearning_choice.py --only-table
@@ -21,7 +21,7 @@ from typing import Any
 import _pages as pages
 from _cells import Cells, Job
 from _jobs import machine, with_validation
-from _runner import CellRunner, add_run_arguments, run_and_write
+from _runner import CellRunner, add_run_arguments
 from _unlearning_plan import BACKBONES, Backbone, make_edit, trained
 from _unlearning_questions import QUESTIONS, Question
 from torch_geometric.data import HeteroData
@@ -30,15 +30,17 @@ from graphrec import models, unlearn
 from graphrec.datasets import load
 from graphrec.errors import GraphError
 from graphrec.graphs.schema import HOLDOUT_TEST
-from graphrec.persistence import load_model, save
 from graphrec.training import fit
 from graphrec.unlearn.affected import affected_items
 from graphrec.unlearn.case import Case, ask, make_case
 from graphrec.unlearn.completeness import score_distance
+from graphrec.unlearn.membership import Attacked
 from graphrec.unlearn.monitor import Monitor
+from graphrec.unlearn.utility import Served
 
 _logger = logging.getLogger('unlearning_choice')
 MISSING = '\N{EN DASH}'
+Told = tuple[Attacked, Served]  # See graphrec.unlearn.case.ask.
 HEAD = """# What the default method's settings rest on
 
 Made by `python benchmarks/unlearning_choice.py`; `--only-table` makes this page again from the
@@ -46,15 +48,16 @@ stored cells in `docs/benchmarks/unlearning-choice`. The settings themselves are
 `graphrec.unlearn.automatic.TABLE`; what they do on the requests of the results is on
 [the page of the results](unlearning.md).
 
-Requests are drawn with seeds that the results do not use, and the test edges are taken out of the
-graph before anything is trained. *recall* is recall@20 of the retained validation pairs. *AUC* is
-that of membership inference against validation pairs that are alike, as a run's own check has it;
-what to reach is the row of the retrained models. *distance* is the Kolmogorov-Smirnov distance of
-user-standardised scores of the forgotten pairs from those of a retrained model, mean over
-retrained models; where features were removed, *drift* and *level* are those of the items that lost
-them (`graphrec.unlearn.affected`). The row of the retrained models has their distances from each
-other. Every number is a mean over originals, one a draw; *steps* are what a run costs. Models
-retrained twice or thrice a draw give no band: this page is for comparing rows.
+Requests are drawn with seeds that the results do not use (but CURE4Rec's, which is a list), and
+the test edges are taken out of the graph before anything is trained. *recall* is recall@20 of the
+retained validation pairs. *AUC* is that of membership inference against validation pairs that are
+alike, as a run's own check has it; what to reach is the row of the retrained models. *distance* is
+the Kolmogorov-Smirnov distance of user-standardised scores of the forgotten pairs from those of a
+retrained model, mean over retrained models; where features were removed, *drift* and *level* are
+those of the items that lost them (`graphrec.unlearn.affected`). The row of the retrained models
+has their distances from each other. Every number is a mean over originals, one a draw; *steps* are
+what a run costs. Models retrained twice or thrice a draw give no band: this page is for comparing
+rows.
 
 The settings were chosen one after the other on such draws, earlier ones; here each stands beside
 others once more. Not all of it still speaks for them: which rows move hardly matters within one
@@ -67,22 +70,20 @@ ml-1m and for recall both are needed.
 class Runner(CellRunner):
     """Runs what is missing, one draw of a question after the other."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        super().__init__(args.out, args.budget_minutes, args.retry, _logger)
-        self.args = args
-
     def run(self) -> None:
         for question in self.args.questions:
-            for draw in question.draws:
-                job = cell(question, draw)
-                if self.is_next(job):
-                    self._run_draw(job, question, draw)
+            jobs = {draw: cell(question, draw) for draw in question.draws}
+            missing = {draw: job for draw, job in jobs.items() if self.is_missing(job)}
+            if missing:
+                self.check_time()
+                data, _ = with_validation(load(self.args.root / question.data))
+                data = without_test(data)
+                for draw, job in missing.items():
+                    self.check_time()
+                    self._run_draw(job, question, data, draw)
 
-    def _run_draw(self, job: Job, question: Question, draw: int) -> None:
-        root = self.args.root / question.data
-        data, _ = with_validation(load(root))
-        data = without_test(data)
-        edit = make_edit(data, question.request, root, draw)
+    def _run_draw(self, job: Job, question: Question, data: HeteroData, draw: int) -> None:
+        edit = make_edit(data, question.request, self.args.root / question.data, draw)
         if edit is None:
             raise GraphError(f'{question.data} has no request {question.request!r}')
         edited = edit.apply(data)
@@ -99,11 +100,12 @@ class Runner(CellRunner):
             )
             for seed in range(question.retrained)
         ]
+        told = [ask(model, case) for model in retrained]
         record: dict[str, Any] = {
             'originals': [figures(model, monitor) for model in originals],
             'retrained': [figures(model, monitor) for model in retrained],
             'between retrained': [
-                distances(one, [other], case) for one, other in itertools.combinations(retrained, 2)
+                distances(one, [other], case) for one, other in itertools.combinations(told, 2)
             ],
             'answers': {},
         }
@@ -116,7 +118,7 @@ class Runner(CellRunner):
                 )  # fmt: skip
                 found.append(
                     figures(result.model, monitor)
-                    | distances(result.model, retrained, case)
+                    | distances(ask(result.model, case), told, case)
                     | {'seconds': result.report.seconds['repair'], 'steps': result.report.steps}
                 )
             record['answers'][label] = found
@@ -127,12 +129,8 @@ class Runner(CellRunner):
         self, question: Question, backbone: Backbone, data: HeteroData, seed: int, kind: str
     ) -> models.Recommender:
         folder = self.args.models / question.data / backbone.name / f'{kind}-{seed}'
-        if folder.is_dir():
-            return load_model(folder, data)
-        self.check_time()
-        model = trained(backbone, data, seed, getattr(models, backbone.name), fit)
-        save(model, folder)
-        return model
+        made = getattr(models, backbone.name)
+        return self.kept_model(folder, data, lambda: trained(backbone, data, seed, made, fit))
 
 
 def without_test(data: HeteroData) -> HeteroData:
@@ -152,11 +150,9 @@ def figures(model: models.Recommender, monitor: Monitor) -> dict[str, float]:
     return {'recall': monitor.recall(model), 'auc': monitor.auc(model)}
 
 
-def distances(
-    model: models.Recommender, retrained: list[models.Recommender], case: Case
-) -> dict[str, float]:
-    """Mean distances of what a model says from what retrained ones say."""
-    (attacked, served), others = ask(model, case), [ask(other, case) for other in retrained]
+def distances(model: Told, others: list[Told], case: Case) -> dict[str, float]:
+    """Mean distances of what a model says from what others say."""
+    attacked, served = model
     if case.pairs.size(1):
         forgotten = [score_distance(attacked.forgotten, other.forgotten) for other, _ in others]
         return {'distance': statistics.mean(forgotten)}
@@ -261,17 +257,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add('--models', type=Path, default=Path('runs/unlearning-choice'), help='of trained models')
     add_run_arguments(parser, 'docs/benchmarks/unlearning-choice', 'docs/unlearning-choice.md')
     args = parser.parse_args(argv)
-    args.questions = [
-        q for q in QUESTIONS if q.data in args.data and q.backbone in args.backbones
-    ]  # fmt: skip
+    args.questions = [q for q in QUESTIONS if q.data in args.data and q.backbone in args.backbones]
     return args
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    return run_and_write(
-        args, lambda: Runner(args).run(), lambda: write_page(args, Cells(args.out)), _logger
-    )
+    return Runner(args, _logger).run_and_write(lambda: write_page(args, Cells(args.out)))
 
 
 if __name__ == '__main__':

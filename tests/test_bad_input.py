@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from program import run
 
 import graphrec
-from graphrec.cli import main
 from graphrec.datasets import planted, write_folder
 
 ROOT = Path(__file__).parents[1]
@@ -22,8 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 def refused(*words):
     """The one line on standard error of a command that was refused."""
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == 2, (result.output, result.exception)
+    result = run(*words, code=2)
     lines = result.stderr.strip().splitlines()
     assert lines[-1].startswith('error: ')
     assert not [line for line in lines if 'Traceback' in line or line.startswith('  File')]
@@ -33,9 +31,7 @@ def refused(*words):
 
 
 def accepted(*words):
-    result = CliRunner().invoke(main, [str(word) for word in words])
-    assert result.exit_code == 0, (result.output, result.exception)
-    return result.stdout
+    return run(*words).stdout
 
 
 def make(path, table, **features):
@@ -435,6 +431,5 @@ def test_a_fault_of_ours_keeps_its_traceback(folder, monkeypatch):
         raise RuntimeError('a bug')
 
     monkeypatch.setattr('graphrec.graphs.statistics.describe', broken)
-    result = CliRunner().invoke(main, ['describe', str(folder)])
-    assert result.exit_code == 1
+    result = run('describe', folder, code=1)
     assert isinstance(result.exception, RuntimeError)

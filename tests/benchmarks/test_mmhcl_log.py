@@ -1,30 +1,15 @@
 import json
-import sys
-from pathlib import Path
 
 import pytest
-import torch
 
 from graphrec.datasets import planted
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
-
 
 @pytest.fixture
-def bench(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    before = set(sys.modules)
+def bench(benchmarks):
     import mmhcl_log
 
-    threads = torch.get_num_threads()
-    yield mmhcl_log
-    torch.set_num_threads(threads)
-    for name in set(sys.modules) - before:
-        if (
-            getattr(sys.modules[name], '__file__', None)
-            and BENCHMARKS in Path(sys.modules[name].__file__ or '').parents
-        ):
-            sys.modules.pop(name)
+    return mmhcl_log
 
 
 def rows(*values):

@@ -1,25 +1,17 @@
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from graphrec.datasets import planted
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
-HELPERS = ('_als', '_cells', '_jobs', '_plan', '_tables', '_timing', '_multimodal_peers')
-
 
 @pytest.fixture
-def bench(monkeypatch):
+def bench(benchmarks):
     """The scripts as modules, with their helper files beside them."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
     import graph_construction
     import multimodal_epoch
 
-    yield SimpleNamespace(epoch=multimodal_epoch, graphs=graph_construction)
-    for name in (*HELPERS, 'multimodal_epoch', 'graph_construction'):
-        sys.modules.pop(name, None)
+    return SimpleNamespace(epoch=multimodal_epoch, graphs=graph_construction)
 
 
 @pytest.mark.parametrize('name', ['MMHCL', 'FREEDOM'])

@@ -1,35 +1,25 @@
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from graphrec.datasets.planted import planted
 from graphrec.evaluation import evaluate
 from graphrec.graphs.schema import HOLDOUT_TEST, HOLDOUT_VALID, INTERACTS
 from graphrec.models import EASE
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
-HELPERS = {str(path) for path in BENCHMARKS.glob('_*.py')}
 MODELS = ['Popularity', 'ItemKNN', 'EASE', 'MF', 'LightGCN']
 
 
 @pytest.fixture
-def bench(monkeypatch):
+def bench(benchmarks):
     """The script as a module, with its helper files beside it."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
     import reproduce
 
-    threads = torch.get_num_threads()
-    yield reproduce
-    torch.set_num_threads(threads)
-    for name in [*sys.modules]:
-        if name == 'reproduce' or getattr(sys.modules[name], '__file__', None) in HELPERS:
-            del sys.modules[name]
+    return reproduce
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 import json
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -8,16 +7,12 @@ import torch
 from graphrec.datasets import planted
 from graphrec.graphs.search import event_labels
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
-HELPERS = ('_cells', '_jobs', '_als', '_plan', '_tables', '_timing')
-OWN = ('search', '_search_plan', '_search_jobs', '_search_table')
 MODELS = ['Popularity', 'BM25', 'QueryBilinear', 'UDITSR', 'no translation', 'recommendation only']
 
 
 @pytest.fixture
-def bench(monkeypatch):
+def bench(benchmarks, monkeypatch):
     """The script as a module, on tiny planted data and grids of one point."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
     import _search_jobs
     import _search_plan
     import search
@@ -38,11 +33,7 @@ def bench(monkeypatch):
     monkeypatch.setattr(search, 'open_set', tiny)
     monkeypatch.setattr(_search_jobs, 'grids', grids)
     monkeypatch.setattr(_search_jobs, 'DIM', 8)
-    threads = torch.get_num_threads()
-    yield search
-    torch.set_num_threads(threads)
-    for name in HELPERS + OWN:
-        sys.modules.pop(name, None)
+    return search
 
 
 def arguments(folder, *more):
@@ -87,8 +78,7 @@ def test_the_loop_sees_no_held_out_edge(bench):
     assert len(event_labels(data)) == 3
 
 
-def test_the_textbook_form_has_the_same_loss_and_gradients(monkeypatch, planted_like):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+def test_the_textbook_form_has_the_same_loss_and_gradients(benchmarks, planted_like):
     from _textbook_search import TextbookUDITSR
 
     from graphrec.models import UDITSR
@@ -104,7 +94,6 @@ def test_the_textbook_form_has_the_same_loss_and_gradients(monkeypatch, planted_
     named = dict(textbook.named_parameters())
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, named[name].grad, rtol=1e-6, atol=1e-9)
-    sys.modules.pop('_textbook_search')
 
 
 @pytest.fixture

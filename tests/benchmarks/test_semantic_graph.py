@@ -1,24 +1,16 @@
 import json
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
-
 
 @pytest.fixture
-def bench(monkeypatch):
+def bench(benchmarks):
     """The script as a module, with its helper files beside it."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
     import semantic_graph
 
-    threads = torch.get_num_threads()
-    yield semantic_graph
-    torch.set_num_threads(threads)
-    for name in ('semantic_graph', '_als', '_cells', '_jobs', '_plan', '_tables', '_timing'):
-        sys.modules.pop(name, None)
+    return semantic_graph
 
 
 def test_all_ways_give_one_graph(bench):

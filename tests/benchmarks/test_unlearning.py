@@ -1,5 +1,4 @@
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,40 +8,18 @@ from graphrec import models, unlearn
 from graphrec.datasets import planted
 from graphrec.training import fit
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
-MODULES = (
-    'unlearning',
-    '_unlearning_plan',
-    '_unlearning_head',
-    '_unlearning_tables',
-    '_unlearning_sections',
-    '_cells',
-    '_jobs',
-    '_pages',
-    '_runner',
-    '_timing',
-)
-
 
 @pytest.fixture
-def bench(monkeypatch):
+def bench(small_backbone, monkeypatch):
     """The script as a module, on tiny planted data and one small backbone."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import _unlearning_plan as plan
     import unlearning
 
-    small = plan.Backbone('LightGCN', {'dim': 8}, {'epochs': 3, 'lr': 0.05, 'batch_size': 256})
-    monkeypatch.setitem(plan.BACKBONES, 'lastfm-2k-mm', (small,))
     monkeypatch.setattr(
         unlearning,
         'load',
         lambda path: planted(num_users=60, num_items=50, num_interactions=900, seed=0),
     )
-    threads = torch.get_num_threads()
-    yield unlearning
-    torch.set_num_threads(threads)
-    for name in MODULES:
-        sys.modules.pop(name, None)
+    return unlearning
 
 
 def arguments(folder, *more):

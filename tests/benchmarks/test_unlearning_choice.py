@@ -2,38 +2,20 @@
 
 import copy
 import json
-import sys
-from pathlib import Path
 
 import pytest
-import torch
 
 from graphrec.datasets import planted
 from graphrec.graphs.schema import HOLDOUT_TEST
 from graphrec.unlearn.automatic import TABLE
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
-MODULES = (
-    'unlearning_choice',
-    '_unlearning_questions',
-    '_unlearning_plan',
-    '_cells',
-    '_jobs',
-    '_pages',
-    '_runner',
-)
-
 
 @pytest.fixture
-def study(monkeypatch):
+def study(small_backbone, monkeypatch):
     """The script as a module, with one small question on planted data."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import _unlearning_plan as plan
     import _unlearning_questions as asked
     import unlearning_choice
 
-    small = plan.Backbone('LightGCN', {'dim': 8}, {'epochs': 2, 'lr': 0.05, 'batch_size': 256})
-    monkeypatch.setitem(plan.BACKBONES, 'lastfm-2k-mm', (small,))
     questions = tuple(
         asked.Question(
             'short', 'lastfm-2k-mm', 'LightGCN', request, (7, 8),
@@ -44,11 +26,7 @@ def study(monkeypatch):
     )  # fmt: skip
     monkeypatch.setattr(unlearning_choice, 'QUESTIONS', questions)
     monkeypatch.setattr(unlearning_choice, 'load', lambda path: graph())
-    threads = torch.get_num_threads()
-    yield unlearning_choice
-    torch.set_num_threads(threads)
-    for name in MODULES:
-        sys.modules.pop(name, None)
+    return unlearning_choice
 
 
 def graph():

@@ -1,17 +1,13 @@
 """Both benchmarks on planted data, on tiny graphs: what they store makes their sections."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / 'benchmarks'
 SMALL = ['--users', '60', '--items', '60', '--interactions', '900', '--epochs', '2']
 
 
-@pytest.fixture(autouse=True)
-def helpers(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+pytestmark = pytest.mark.usefixtures('benchmarks')
 
 
 def test_a_foreign_block_is_measured_for_every_method(tmp_path, monkeypatch):
